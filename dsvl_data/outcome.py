@@ -1,0 +1,100 @@
+"""What can become of a document: the closed vocabulary of outcomes and reasons.
+
+Every document ends with one `Outcome`; every one that is not kept has a `Reason` from the
+list below, and so has every item inside a document (a figure, a page, a question) that did
+not become a sample. The ledger, `status` and `retry --reason` speak these words and no others.
+"""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum
+
+
+class Outcome(StrEnum):
+    """The five ends of a document; `in = kept + filtered + duplicate + quarantined + pending`."""
+
+    KEPT = "kept"
+    FILTERED = "filtered"
+    DUPLICATE = "duplicate"
+    QUARANTINED = "quarantined"
+    PENDING = "pending"
+
+
+class Reason(Enum):
+    """Why something was not kept: `NAME = (outcome, meaning)`; `str(reason)` is its name in the ledger."""
+
+    # Filtered: sound input that we do not want.
+    NO_CODE_CELLS = (Outcome.FILTERED, "a notebook without code cells")
+    NO_FIGURE = (Outcome.FILTERED, "a notebook without a figure in its outputs")
+    TOO_FEW_LINES = (Outcome.FILTERED, "fewer code lines than the recipe asks for")
+    SEVERAL_IMAGES = (Outcome.FILTERED, "a cell with more than one image")
+    BLANK_IMAGE = (Outcome.FILTERED, "an image with (nearly) one colour only")
+    IMAGE_TOO_SMALL = (Outcome.FILTERED, "an image smaller than the recipe asks for")
+    HTML_TABLE = (Outcome.FILTERED, "an HTML table where tables are not asked for")
+    ERROR_OUTPUT = (Outcome.FILTERED, "a cell whose output is a traceback")
+    NO_TEXT = (Outcome.FILTERED, "a page or chapter that shows pictures only, or too little text")
+    FIXED_LAYOUT = (Outcome.FILTERED, "a fixed-layout book: comics, picture books")
+    NAVIGATION = (Outcome.FILTERED, "a table of contents, an index or a cover")
+    EMPTY_DOCUMENT = (Outcome.FILTERED, "a document with nothing in it")
+
+    # Quarantined: broken or hostile input, or a failure of ours.
+    TIMEOUT = (Outcome.QUARANTINED, "took longer than the pipeline's time limit")
+    MEMORY = (Outcome.QUARANTINED, "took more memory than the pipeline's limit")
+    CRASHED = (Outcome.QUARANTINED, "its worker process died")
+    BROWSER_CRASHED = (Outcome.QUARANTINED, "the browser that rendered it died")
+    UNREADABLE = (Outcome.QUARANTINED, "its bytes could not be read from where they lie")
+    TOO_LARGE = (Outcome.QUARANTINED, "more bytes than the pipeline's limit")
+    BAD_ARCHIVE = (Outcome.QUARANTINED, "a truncated or damaged archive")
+    ARCHIVE_BOMB = (Outcome.QUARANTINED, "an archive that would unpack to far more than it should")
+    UNSAFE_PATH = (Outcome.QUARANTINED, "a path that leads out of its archive or folder")
+    XML_ENTITIES = (Outcome.QUARANTINED, "XML that declares entities")
+    BAD_MARKUP = (Outcome.QUARANTINED, "XML or HTML that cannot be parsed")
+    BAD_JSON = (Outcome.QUARANTINED, "invalid JSON, or JSON of another shape than the format's")
+    ENCRYPTED = (Outcome.QUARANTINED, "content under encryption (DRM)")
+    IMAGE_BOMB = (Outcome.QUARANTINED, "an image with more pixels than the limit")
+    BAD_IMAGE = (Outcome.QUARANTINED, "an image that does not decode")
+    MISSING_IMAGE = (Outcome.QUARANTINED, "an image that the document names is not there")
+    NEEDS_NETWORK = (Outcome.QUARANTINED, "shows nothing without resources from the network")
+    BAD_QUESTION = (Outcome.QUARANTINED, "a question without a stem, or with fields of a wrong type")
+    PROOF_FAILED = (Outcome.QUARANTINED, "the text is not exactly what the image shows")
+    ERROR = (Outcome.QUARANTINED, "an error that nobody foresaw; the ledger holds it")
+
+    def __init__(self, outcome: Outcome, meaning: str) -> None:
+        self.outcome = outcome
+        self.meaning = meaning
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+    @classmethod
+    def parse(cls, name: str) -> Reason:
+        """Return the reason with this ledger name; `ValueError` lists the right ones."""
+        try:
+            return cls[name.upper()]
+        except KeyError:
+            known = ", ".join(str(reason) for reason in cls)
+            raise ValueError(f"no reason is called {name!r}; the reasons are: {known}") from None
+
+
+class DocumentError(Exception):
+    """Raised by a reader or converter when the whole document fails for a known reason."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+    def __reduce__(self) -> tuple[type[DocumentError], tuple[Reason, str]]:
+        return DocumentError, (self.reason, self.detail)
+
+
+class WorkerBroken(Exception):
+    """Raised by a converter whose own tool died (a browser, say): the document may be innocent.
+
+    The engine gives the document a new worker and another try, alone, before it blames it.
+    """
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
