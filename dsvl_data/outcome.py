@@ -55,7 +55,10 @@ class Reason(Enum):
     BAD_IMAGE = (Outcome.QUARANTINED, "an image that does not decode")
     MISSING_IMAGE = (Outcome.QUARANTINED, "an image that the document names is not there")
     NEEDS_NETWORK = (Outcome.QUARANTINED, "shows nothing without resources from the network")
-    BAD_QUESTION = (Outcome.QUARANTINED, "a question without a stem, or with fields of a wrong type")
+    BAD_QUESTION = (
+        Outcome.QUARANTINED,
+        "a question without a stem, or with fields of a wrong type",
+    )
     PROOF_FAILED = (Outcome.QUARANTINED, "the text is not exactly what the image shows")
     ERROR = (Outcome.QUARANTINED, "an error that nobody foresaw; the ledger holds it")
 
@@ -98,3 +101,7 @@ class WorkerBroken(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class UserError(Exception):
+    """What a user did or lacks, told so that they can mend it; shown without a stack trace."""

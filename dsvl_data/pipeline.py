@@ -8,6 +8,7 @@ knows of Ray, parts or retries: that is the engine's.
 from __future__ import annotations
 
 import hashlib
+import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,7 +16,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dsvl_data.outcome import Reason
+from dsvl_data.outcome import Reason, UserError
 from dsvl_data.sample import Origin, Provenance, Sample, Segment
 
 
@@ -37,8 +38,12 @@ class Limits(Settings):
     """What one document may cost before it is quarantined."""
 
     seconds: float = Field(default=60, gt=0, description="wall-clock seconds a document")
-    memory_mb: int = Field(default=1500, gt=0, description="resident MB of a worker and its children")
-    document_mb: float = Field(default=100, gt=0, description="MB of a document before it is opened")
+    memory_mb: int = Field(
+        default=1500, gt=0, description="resident MB of a worker and its children"
+    )
+    document_mb: float = Field(
+        default=100, gt=0, description="MB of a document before it is opened"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +169,15 @@ class Pipeline:
     batch_size: int = 1
     limits: Limits = Limits()
     needs_browser: bool = False
+
+
+def load(where: str) -> Pipeline:
+    """Import the pipeline at `module:ATTRIBUTE`. Raises `UserError` when there is none."""
+    module_name, _, attribute = where.partition(":")
+    try:
+        pipeline = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"cannot load the pipeline {where!r}: {error}") from error
+    if not isinstance(pipeline, Pipeline):
+        raise UserError(f"{where!r} is a {type(pipeline).__name__}, not a Pipeline")
+    return pipeline

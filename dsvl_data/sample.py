@@ -258,9 +258,7 @@ def from_json(record: Mapping[str, Any], members: Mapping[str, bytes]) -> Sample
         segments=tuple(segments),
         language=record["language"],
         source=Origin(source["dataset"], source["uri"], source["licence"]),
-        provenance=Provenance(
-            provenance["pipeline"], provenance["version"], provenance["details"]
-        ),
+        provenance=Provenance(provenance["pipeline"], provenance["version"], provenance["details"]),
         scores=record["scores"],
         taxonomy=record["taxonomy"],
         extras=record["extras"],

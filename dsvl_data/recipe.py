@@ -1,0 +1,204 @@
+"""A recipe: one YAML file that says what goes into a corpus, and every value of it.
+
+In: YAML. Out: a validated, immutable `Recipe`, with paths resolved against the recipe's own
+folder and every default filled in. A mistake is a `RecipeError` that names file, line, key,
+and the nearest right key.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from dsvl_data.outcome import UserError
+from dsvl_data.pipeline import InputSpec, Limits, Pipeline, Settings
+from dsvl_data.pipeline import load as load_pipeline
+from dsvl_data.shards.build import ShardSettings
+
+
+class RecipeError(UserError):
+    """A recipe that cannot be used; the message says where and what to do."""
+
+
+class PipelineRecipe(Settings):
+    """What a recipe says of one pipeline."""
+
+    inputs: tuple[InputSpec, ...] = Field(min_length=1, description="what the pipeline reads")
+    options: dict[str, Any] = Field(default_factory=dict, description="the pipeline's own options")
+    limits: Limits | None = Field(default=None, description="else the pipeline's own defaults")
+    partition_size: int | None = Field(
+        default=None, gt=0, description="documents a partition; else the pipeline's own default"
+    )
+
+
+class Recipe(Settings):
+    """A whole corpus: its pipelines and how its shards are cut."""
+
+    name: str = Field(description="name of the corpus, on its data card")
+    description: str = Field(default="", description="a sentence or two for the data card")
+    pipelines: dict[str, PipelineRecipe] = Field(min_length=1)
+    shards: ShardSettings = ShardSettings()
+
+
+def load(path: str | Path, known: Mapping[str, str]) -> Recipe:
+    """Read a recipe. `known` maps pipeline names to where they are (`module:ATTRIBUTE`).
+
+    Raises `RecipeError` for a missing file, YAML that does not parse, a key given twice, an
+    unknown key or pipeline, or a value of the wrong kind; pipelines' options are checked too.
+    """
+    path = Path(path)
+    try:
+        source = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RecipeError(f"cannot read the recipe {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not UTF-8 text: {error}") from error
+    try:
+        tree = yaml.compose(source, Loader=yaml.SafeLoader)
+        _refuse_repeated_keys(tree, path)
+        values = yaml.safe_load(source)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(
+            f"{path} must be a mapping with the keys {', '.join(Recipe.model_fields)}"
+        )
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError(_explain(error, Recipe, tree, path, ())) from error
+    pipelines = {}
+    for name, part in recipe.pipelines.items():
+        at = ("pipelines", name)
+        if name not in known:
+            raise RecipeError(
+                f"{_place(tree, path, at)}: there is no pipeline {name!r}{_nearest(name, known)}"
+            )
+        pipeline = load_pipeline(known[name])
+        try:
+            options = pipeline.options.model_validate(part.options)
+        except ValidationError as error:
+            raise RecipeError(
+                _explain(error, pipeline.options, tree, path, (*at, "options"))
+            ) from error
+        pipelines[name] = _complete(part, pipeline, options, path.parent)
+    return recipe.model_copy(update={"pipelines": pipelines})
+
+
+def show(recipe: Recipe) -> str:
+    """Write a recipe out as YAML with every default."""
+    values = recipe.model_dump(mode="json")
+    return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _complete(
+    part: PipelineRecipe, pipeline: Pipeline, options: Settings, folder: Path
+) -> PipelineRecipe:
+    inputs = tuple(
+        spec if "://" in spec.path else spec.model_copy(update={"path": _absolute(spec, folder)})
+        for spec in part.inputs
+    )
+    return PipelineRecipe(
+        inputs=inputs,
+        options=options.model_dump(mode="json"),
+        limits=part.limits or pipeline.limits,
+        partition_size=part.partition_size or pipeline.partition_size,
+    )
+
+
+def _absolute(spec: InputSpec, folder: Path) -> str:
+    # Not Path.resolve alone: a glob must survive as it is.
+    return str(folder.resolve().joinpath(spec.path))
+
+
+def _refuse_repeated_keys(node: yaml.Node | None, path: Path) -> None:
+    for child in _nodes(node):
+        if not isinstance(child, yaml.MappingNode):
+            continue
+        seen: set[str] = set()
+        for key, _ in child.value:
+            if key.value in seen:
+                line = key.start_mark.line + 1
+                raise RecipeError(f"{path}:{line}: the key {key.value!r} is given twice")
+            seen.add(key.value)
+
+
+def _nodes(node: yaml.Node | None) -> Iterator[yaml.Node]:
+    if node is None:
+        return
+    yield node
+    if isinstance(node, yaml.MappingNode):
+        for _, value in node.value:
+            yield from _nodes(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _nodes(value)
+
+
+def _explain(
+    error: ValidationError,
+    model: type[BaseModel],
+    tree: yaml.Node | None,
+    path: Path,
+    prefix: Sequence[str],
+) -> str:
+    lines = []
+    for problem in error.errors():
+        location = [*prefix, *problem["loc"]]
+        place = _place(tree, path, location)
+        key = ".".join(str(part) for part in location)
+        if problem["type"] == "extra_forbidden":
+            known = _fields_at(model, problem["loc"][:-1])
+            lines.append(f"{place}: unknown key {key!r}{_nearest(str(location[-1]), known)}")
+        elif problem["type"] == "missing":
+            lines.append(f"{place}: the key {key!r} is missing")
+        else:
+            lines.append(f"{place}: {key}: {problem['msg']}, not {problem['input']!r}")
+    return "\n".join(lines)
+
+
+def _fields_at(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
+    """Names of the fields of the model at `location` inside `model`."""
+    here: Any = model
+    for part in location:
+        if isinstance(here, type) and issubclass(here, BaseModel):
+            annotation: Any = here.model_fields[str(part)].annotation
+        else:
+            annotation = get_args(here)[-1 if get_origin(here) is dict else 0]
+        # `Limits | None` and the like: the model among the alternatives.
+        models = [
+            a for a in get_args(annotation) if isinstance(a, type) and issubclass(a, Settings)
+        ]
+        if get_origin(annotation) not in (dict, tuple, list) and models:
+            annotation = models[0]
+        here = annotation
+    return list(here.model_fields)
+
+
+def _nearest(wrong: str, known: Mapping[str, Any] | Sequence[str]) -> str:
+    close = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; the keys here are: {', '.join(known)}"
+
+
+def _place(tree: yaml.Node | None, path: Path, location: Sequence[str | int]) -> str:
+    """`file:line` of the deepest node on the way to `location` that the file has."""
+    node, line = tree, 1
+    for part in location:
+        if isinstance(node, yaml.MappingNode):
+            found = [(k, v) for k, v in node.value if k.value == str(part)]
+            if not found:
+                break
+            line, node = found[0][0].start_mark.line + 1, found[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+        else:
+            break
+    return f"{path}:{line}"
