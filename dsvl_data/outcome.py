@@ -21,7 +21,7 @@ class Outcome(StrEnum):
 
 
 class Reason(Enum):
-    """Why something was not kept: `NAME = (outcome, meaning)`; `str(reason)` is its name in the ledger."""
+    """Why something was not kept: `NAME = (outcome, meaning)`; the ledger holds `str(reason)`."""
 
     # Filtered: sound input that we do not want.
     NO_CODE_CELLS = (Outcome.FILTERED, "a notebook without code cells")

@@ -38,12 +38,8 @@ class Limits(Settings):
     """What one document may cost before it is quarantined."""
 
     seconds: float = Field(default=60, gt=0, description="wall-clock seconds a document")
-    memory_mb: int = Field(
-        default=1500, gt=0, description="resident MB of a worker and its children"
-    )
-    document_mb: float = Field(
-        default=100, gt=0, description="MB of a document before it is opened"
-    )
+    memory_mb: int = Field(default=1500, gt=0, description="MB of a worker and its children")
+    document_mb: float = Field(default=100, gt=0, description="MB of a document, unopened")
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +163,7 @@ class Pipeline:
     converter: Callable[[Any], Converter]
     partition_size: int = 64
     batch_size: int = 1
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     needs_browser: bool = False
 
 
