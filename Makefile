@@ -1,0 +1,30 @@
+# Two commands matter: `make corpus` builds a corpus, `make test` proves the tree.
+# Both set up all they need; a second call finds everything in place.
+
+PYTHON ?= python3
+RECIPE ?= pipelines/recipes/default.yaml
+OUT ?= out/corpus
+ARGS ?=
+BIN := .venv/bin
+
+.PHONY: corpus test lint bench setup clean
+
+corpus: setup
+	$(BIN)/dsvl-data corpus build $(RECIPE) --out $(OUT) $(ARGS)
+
+test: setup
+	$(BIN)/pytest $(ARGS)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: setup
+	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+setup:
+	@$(PYTHON) scripts/setup.py
+
+clean:
+	rm -rf .venv .setup out build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
