@@ -1,0 +1,1 @@
+"""The PyTorch model, alone: it imports nothing else of the project."""

@@ -1,0 +1,1 @@
+"""The taxonomy as data, classification, balancing and their reports."""

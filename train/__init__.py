@@ -1,0 +1,1 @@
+"""Stages, streaming, packing, the loop, evaluation: from shards to a trained model."""

@@ -1,0 +1,90 @@
+"""A recipe's mistakes are told with file, line and the nearest right key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dsvl_data.recipe import RecipeError, load, show
+from pipelines import PIPELINES
+
+GOOD = """\
+name: small
+pipelines:
+  notebooks:
+    inputs:
+      - path: books
+        dataset: mine
+        licence: MIT
+    options:
+      min_lines: 7
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "recipe.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_paths_are_relative_to_the_recipe_and_defaults_are_filled_in(tmp_path: Path) -> None:
+    recipe = load(write(tmp_path, GOOD), PIPELINES)
+    notebooks = recipe.pipelines["notebooks"]
+    assert notebooks.inputs[0].path == str(tmp_path / "books")
+    assert notebooks.options["min_lines"] == 7
+    assert notebooks.limits is not None
+    assert notebooks.partition_size is not None
+
+
+def test_what_show_writes_is_the_same_recipe(tmp_path: Path) -> None:
+    recipe = load(write(tmp_path, GOOD), PIPELINES)
+    again = load(write(tmp_path, show(recipe)), PIPELINES)
+    assert again == recipe
+
+
+def test_remote_paths_stay_as_they_are(tmp_path: Path) -> None:
+    text = GOOD.replace("path: books", "path: s3://bucket/books")
+    recipe = load(write(tmp_path, text), PIPELINES)
+    assert recipe.pipelines["notebooks"].inputs[0].path == "s3://bucket/books"
+
+
+@pytest.mark.parametrize(
+    ("change", "line", "says"),
+    [
+        (("name: small", "nmae: small"), 1, "did you mean 'name'?"),
+        (("licence: MIT", "license: MIT"), 7, "did you mean 'licence'?"),
+        (("min_lines: 7", "min_line: 7"), 9, "did you mean 'min_lines'?"),
+        (("min_lines: 7", "min_lines: many"), 9, "not 'many'"),
+        (("  notebooks:", "  notebook:"), 3, "did you mean 'notebooks'?"),
+        (("        licence: MIT\n", "        dataset: yours\n"), 7, "given twice"),
+        (("dataset: mine", ""), 5, "pipelines.notebooks.inputs.0.dataset' is missing"),
+        (("    options:\n      min_lines: 7", "    limits: {second: 3}"), 8, "mean 'seconds'?"),
+        (("name: small", "name: small\nshards: {sed: 3}"), 2, "did you mean 'seed'?"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, change: tuple[str, str], line: int, says: str) -> None:
+    path = write(tmp_path, GOOD.replace(*change))
+    with pytest.raises(RecipeError) as error:
+        load(path, PIPELINES)
+    assert f"{path}:{line}: " in str(error.value)
+    assert says in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("", "must be a mapping"), ("- a", "must be a mapping"), ("a: [", "not valid YAML")],
+)
+def test_no_recipe_at_all(tmp_path: Path, text: str, says: str) -> None:
+    with pytest.raises(RecipeError, match=says):
+        load(write(tmp_path, text), PIPELINES)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"gone\.yaml: No such file"):
+        load(tmp_path / "gone.yaml", PIPELINES)
+
+
+def test_yaml_makes_no_objects(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="not valid YAML"):
+        load(write(tmp_path, "name: !!python/object/apply:os.getcwd []"), PIPELINES)
