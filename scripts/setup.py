@@ -128,7 +128,8 @@ def install_packages(uv: str) -> None:
     run("venv", "--quiet", "--allow-existing", "--python", interpreter, str(VENV))
     say("packages: installing (first time: about 1 GB)")
     torch = next(
-        line.strip().strip('",') for line in (ROOT / "pyproject.toml").read_text().splitlines()
+        line.strip().strip('",')
+        for line in (ROOT / "pyproject.toml").read_text().splitlines()
         if line.strip().startswith('"torch==')
     )
     install = ("pip", "install", "--quiet")
@@ -168,6 +169,8 @@ def install_system_packages() -> list[str]:
         wanted.append("fonts-dejavu")
     if shutil.which("latexml") is None:
         wanted.append("latexml")
+    if not driver_runs():
+        wanted.append("libatomic1")
     if not wanted:
         return []
     apt = privileged("apt-get")
@@ -179,6 +182,13 @@ def install_system_packages() -> list[str]:
     command = [*apt, "install", "-y", "-qq", "--no-install-recommends", *wanted]
     result = subprocess.run(command, env=quiet, stdout=subprocess.DEVNULL, check=False)
     return [] if result.returncode == 0 else wanted
+
+
+def driver_runs() -> bool:
+    """Say whether Playwright's Node.js starts; a minimal Debian lacks a library of its."""
+    for node in VENV.glob("lib/python*/site-packages/playwright/driver/node"):
+        return subprocess.run([node, "--version"], capture_output=True).returncode == 0
+    return False
 
 
 def is_ubuntu() -> bool:

@@ -147,12 +147,19 @@ class Browser:
                 raise WorkerBroken(
                     Reason.BROWSER_CRASHED, "no Chromium on this machine: run `dsvl-data doctor`"
                 )
-            self._playwright = sync_playwright().start()
-            self._browser = self._playwright.chromium.launch(
-                executable_path=executable,
-                args=[*_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])],
-                timeout=self.timeout * 1000,
-            )
+            try:
+                self._playwright = sync_playwright().start()
+                self._browser = self._playwright.chromium.launch(
+                    executable_path=executable,
+                    args=[*_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])],
+                    timeout=self.timeout * 1000,
+                )
+            except Exception as error:  # Playwright raises bare Exception when its driver dies
+                self._forget()
+                raise WorkerBroken(
+                    Reason.BROWSER_CRASHED,
+                    f"{executable} does not start: {error}; run `dsvl-data doctor`",
+                ) from error
         return self._browser
 
     def _alive(self) -> bool:
