@@ -8,7 +8,6 @@ command to run is printed.
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import os
 import platform
@@ -94,7 +93,7 @@ def find_uv() -> str:
         fail(f"no uv for {platform.machine()}: install it (https://docs.astral.sh/uv) and retry")
     say(f"uv: fetching {UV_VERSION} from PyPI")
     try:
-        with urllib.request.urlopen(address, timeout=120) as answer:
+        with urllib.request.urlopen(address, timeout=120) as answer:  # noqa: S310
             wheel = answer.read()
     except OSError as error:
         fail(f"cannot fetch uv ({error}); with a proxy or mirror, install uv yourself and retry")
@@ -144,7 +143,8 @@ def install_packages(uv: str) -> None:
 
 def torch_in(links: str) -> bool:
     """Say whether a folder of `links` offers a torch wheel for CPUs."""
-    return any(glob.glob(f"{folder}/torch-*+cpu-*.whl") for folder in links.split(",") if folder)
+    folders = [Path(folder) for folder in links.split(",") if folder]
+    return any(True for folder in folders for _ in folder.glob("torch-*+cpu-*.whl"))
 
 
 def has_chinese_font() -> bool:
