@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ from pathlib import Path
 from playwright.sync_api import Browser as PlaywrightBrowser
 from playwright.sync_api import Error, Page, Playwright, Route, sync_playwright
 
-from dsvl_data.outcome import Reason, WorkerBroken
+from dsvl_data.outcome import DocumentError, Reason, WorkerBroken
 from dsvl_data.render.pages import Asset
 
 #: Where a page's own resources live. The name never resolves; requests are answered here.
@@ -72,6 +74,7 @@ class Browser:
         self.blocked: list[str] = []
         self._playwright: Playwright | None = None
         self._browser: PlaywrightBrowser | None = None
+        self._pid = 0
 
     @property
     def version(self) -> str:
@@ -133,6 +136,32 @@ class Browser:
             if self._alive():
                 context.close()
 
+    @contextmanager
+    def limit(self, seconds: float) -> Iterator[None]:
+        """Bound everything inside, printing too, which Playwright itself does not time.
+
+        The browser is killed when the time is up; raises `DocumentError` (`TIMEOUT`) then.
+        """
+        self._running()
+        expired = threading.Event()
+
+        def kill() -> None:
+            expired.set()
+            if self._pid:
+                os.kill(self._pid, signal.SIGKILL)
+
+        timer = threading.Timer(seconds, kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        except (Error, WorkerBroken) as error:
+            if expired.is_set():
+                raise DocumentError(Reason.TIMEOUT, f"rendering took over {seconds:g} s") from error
+            raise
+        finally:
+            timer.cancel()
+
     def close(self) -> None:
         """End the browser."""
         if self._browser is not None and self._browser.is_connected():
@@ -169,3 +198,4 @@ class Browser:
         if self._playwright is not None:
             self._playwright.stop()
         self._playwright = self._browser = None
+        self._pid = 0

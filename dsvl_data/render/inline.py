@@ -1,0 +1,168 @@
+"""Lines of text as Markdown: emphasis, code, formulas, line breaks, and what must be escaped.
+
+In: pieces of a line in reading order. Out: one string of CommonMark with the usual additions
+(`$..$`, `[^1]`, `~~..~~`, and HTML for what Markdown has no sign for).
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+_ENTITY = re.compile(r"&(?=#?\w+;)")
+_TAG = re.compile(r"<(?=[A-Za-z/!?])")
+_STARS = re.compile(r"\*")
+_UNDERSCORE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")
+_BACKSLASH = re.compile(r"\\(?=[!-/:-@\[-`{-~]|$)")
+_LINK = re.compile(r"\](?=[(\[:])")
+_NOTE = re.compile(r"\[(?=\^)")
+_LINE_START = re.compile(
+    r"(?P<mark>[-+*#>=~:]+(?=\s|$)|>|[-=_*]{3,}$)|(?P<number>\d{1,9})(?=[.)](\s|$))"
+)
+_WIDE = (
+    "\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f"
+    "\uff01-\uff60\uffe0-\uffe6\U00020000-\U0003fffd"
+)
+_CJK_BREAK = re.compile(f"(?<=[{_WIDE}])[^\\S\u3000]*\n[^\\S\u3000]*(?=[{_WIDE}])")
+#: White space that collapses; the wide space of Chinese and no-break spaces do not.
+_SPACE = re.compile(r"[ \t\n\r\f]+")
+_EDGE = " \t\n\r\f"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a line: `kind` is text, raw (Markdown as it is), open, close or break."""
+
+    kind: str
+    value: str = ""
+
+
+_SIGNS = {"em": "*", "strong": "**", "s": "~~"}
+
+
+def escape(text: str) -> str:
+    """Put a backslash before what Markdown would misread inside a line."""
+    text = _BACKSLASH.sub(r"\\\\", text)
+    for sign in ("`", "$", "~~"):
+        if sign in text:
+            text = text.replace(sign, "\\" + sign)
+    if "*" in text:
+        text = _STARS.sub(r"\\*", text)
+    if "_" in text:
+        text = _UNDERSCORE.sub(r"\\_", text)
+    if "]" in text:
+        text = _LINK.sub(r"\\]", text)
+    if "[" in text:
+        text = _NOTE.sub(r"\\[", text)
+    if "<" in text:
+        text = _TAG.sub(r"\\<", text)
+    if "&" in text:
+        text = _ENTITY.sub(r"\\&", text)
+    return text
+
+
+def escape_line_start(line: str) -> str:
+    """Put a backslash where a line would turn into a heading, list, quotation or rule."""
+    found = _LINE_START.match(line)
+    if found is None:
+        return line
+    if found["number"]:
+        return f"{found['number']}\\{line[found.end() :]}"
+    return "\\" + line
+
+
+def code_span(text: str) -> str:
+    """`text` between backticks, more of them than it holds in a row."""
+    text = " ".join(text.split("\n"))
+    if not text.strip():
+        return ""
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    pad = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{pad}{text}{pad}{fence}"
+
+
+def join_pieces(pieces: list[Piece], *, line_break: str = "  \n") -> str:
+    """Write pieces as Markdown: white space collapsed, emphasis closed before spaces."""
+    out: list[Piece] = []
+    waiting: list[Piece] = []  # opened, but nothing inside yet
+    space = ""
+    line_empty = True
+    for piece in _collapsed(pieces):
+        if piece.kind == "open":
+            waiting.append(piece)
+        elif piece.kind == "close":
+            if waiting and waiting[-1].value == piece.value:
+                waiting.pop()
+            else:
+                out.append(piece)
+        elif piece.kind == "break":
+            if not line_empty:
+                out.append(Piece("text", line_break))
+                line_empty, space = True, ""
+        else:
+            inner = piece.value.strip(_EDGE) if piece.kind == "text" else piece.value
+            if piece.kind == "text" and piece.value[:1] in _EDGE and not line_empty:
+                space = " "
+            if not inner:
+                continue
+            out.append(Piece("text", space))
+            out.extend(waiting)
+            waiting = []
+            out.append(Piece("text", inner))
+            line_empty = False
+            space = " " if piece.kind == "text" and piece.value[-1] in _EDGE else ""
+    return _written(out).removesuffix(line_break).strip(_EDGE)
+
+
+def _collapsed(pieces: list[Piece]) -> list[Piece]:
+    result = []
+    for piece in pieces:
+        if piece.kind == "text":
+            value = piece.value
+            if "\n" in value and not value.isascii():
+                value = _CJK_BREAK.sub("", value)
+            result.append(Piece("text", escape(_SPACE.sub(" ", value))))
+        else:
+            result.append(piece)
+    return result
+
+
+def _written(pieces: list[Piece]) -> str:
+    """Emphasis as signs where CommonMark would read them as such, else as HTML."""
+    texts = [p.value if p.kind == "text" else "" for p in pieces]
+    stack: list[int] = []
+    for number, piece in enumerate(pieces):
+        if piece.kind == "open":
+            stack.append(number)
+        elif piece.kind == "close" and stack:
+            start = stack.pop()
+            sign = _SIGNS.get(piece.value)
+            if sign and _flanks(texts, start, number):
+                texts[start] = texts[number] = sign
+            else:
+                texts[start], texts[number] = f"<{piece.value}>", f"</{piece.value}>"
+    return "".join(texts)
+
+
+def _flanks(texts: list[str], start: int, end: int) -> bool:
+    before = next((t[-1] for t in reversed(texts[:start]) if t), " ")
+    first = next((t[0] for t in texts[start + 1 :] if t), " ")
+    last = next((t[-1] for t in reversed(texts[:end]) if t), " ")
+    after = next((t[0] for t in texts[end + 1 :] if t), " ")
+    # Signs side by side run into each other: ***a*** is read in more than one way.
+    if before in "*~" or after in "*~" or first in "*~" or last in "*~":
+        return False
+    return _can_flank(first, before) and _can_flank(last, after)
+
+
+def _can_flank(inner: str, outer: str) -> bool:
+    """CommonMark's rule for a sign that stands between `outer` and `inner`."""
+    if inner.isspace():
+        return False
+    return not _punctuation(inner) or outer.isspace() or _punctuation(outer)
+
+
+def _punctuation(character: str) -> bool:
+    return unicodedata.category(character)[0] in "PS"

@@ -1,0 +1,99 @@
+"""A PDF page's picture, encoded losslessly and small.
+
+In: a PyMuPDF display list and the wanted longest side in pixels. Out: `Raster`: the pixels
+for the proof to look at, and an encoded `Image`. The same page gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pymupdf
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+
+from dsvl_data.sample import Image
+
+#: Text pages are flat: level 3 without filters gives nearly the size of level 6 in half the time.
+_ZLIB_LEVEL = 3
+_JPEG_QUALITY = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Raster:
+    """A page's pixels, `(height, width, 3)` in RGB, and `scale` in pixels a PDF point."""
+
+    pixels: NDArray[np.uint8]
+    scale: float
+
+
+def rasterise(page: pymupdf.DisplayList, *, longest_side: int) -> Raster:
+    """Draw a page so that its longest side has `longest_side` pixels."""
+    scale = longest_side / max(page.rect.width, page.rect.height)
+    pixmap = page.get_pixmap(matrix=pymupdf.Matrix(scale, scale), alpha=0)
+    pixels = np.frombuffer(pixmap.samples_mv, np.uint8)
+    return Raster(pixels.reshape(pixmap.height, pixmap.width, 3).copy(), scale)
+
+
+def encode(pixels: NDArray[np.uint8], image_format: Literal["png", "jpg"]) -> Image:
+    """Encode RGB pixels. PNG is lossless: grey or with a palette where that loses nothing."""
+    height, width = pixels.shape[:2]
+    data = _png(pixels) if image_format == "png" else _jpeg(pixels)
+    return Image(data, image_format, width, height)
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    height, width = pixels.shape[:2]
+    green = np.ascontiguousarray(pixels[..., 1])
+    palette = _palette(pixels, green)
+    if palette is None:
+        colour_type, rows, extra = 2, pixels.reshape(height, width * 3), b""
+    elif (palette == np.arange(256)[:, None]).all():
+        colour_type, rows, extra = 0, green, b""
+    else:
+        colour_type, rows, extra = 3, green, _chunk(b"PLTE", palette.tobytes())
+    lines = np.zeros((height, rows.shape[1] + 1), np.uint8)  # each line starts with filter 0
+    lines[:, 1:] = rows
+    header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + _chunk(b"IHDR", header)
+        + extra
+        + _chunk(b"IDAT", zlib.compress(lines.data, _ZLIB_LEVEL))
+        + _chunk(b"IEND", b"")
+    )
+
+
+def _palette(pixels: NDArray[np.uint8], green: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """The colours by their green value, where green alone tells the colour: one ink on paper.
+
+    Grey pages are the simplest case. None when a page has more colours than that.
+    """
+    palette = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
+    for channel in (0, 2):
+        values = pixels[..., channel]
+        if np.array_equal(values, green):
+            continue
+        palette[green, channel] = values
+        if not np.array_equal(palette[green, channel], values):
+            return None
+    return palette
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
+    grey = np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(
+        pixels[..., 1], pixels[..., 2]
+    )
+    picture = Pillow.fromarray(pixels[..., 1] if grey else pixels)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer.getvalue()
