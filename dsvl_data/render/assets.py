@@ -23,8 +23,8 @@ from PIL import Image as Pillow
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read import images
 from dsvl_data.render.browser import ORIGIN, Browser
-from dsvl_data.render.parse import attribute, name_of, parse_xml
 from dsvl_data.render.pages import Asset
+from dsvl_data.render.parse import attribute, name_of, parse_xml
 
 #: A raster of this many pixels on its longest side fills a page at print quality.
 MAX_SIDE = 2400

@@ -103,7 +103,22 @@ def _collect(
                 if not _text_before(block, widest):
                     label = label or text
                     _trim_after(widest)
-    notes.notes[block] = label or str(position)
+    label = label or _item_number(block) or str(position)
+    notes.notes[block] = label
+    _trim_label(block, label, notes.hidden)
+
+
+def _trim_label(block: Element, label: str, hidden: set[Element]) -> None:
+    """Take the label from the start of a note that has it as plain text: `* Text`."""
+    for element in block.iter():
+        if any(parent in hidden for parent in (element, *element.iterancestors())):
+            return
+        if element.text and element.text.strip():
+            pattern = rf"\s*[\[(（〔【［]?{re.escape(label)}(?:[\])）〕】］.:：、]+\s*|[\s\u00a0]+)"
+            element.text = re.sub(rf"\A{pattern}", "", element.text)
+            return
+        if element is not block and element.tail and element.tail.strip():
+            return
 
 
 def _is_reference(
@@ -119,7 +134,19 @@ def _is_reference(
     around = [name_of(e) for e in (link, link.getparent(), *link) if e is not None]
     raised = "sup" in around or "".join(map(str, link.itertext())).strip()[:1] in {*"[〔【（［"}
     start = "".join(map(str, block.itertext())).strip(_BRACKETS)
-    return raised and start.startswith(label) and len(start) > len(label)
+    if not raised or len(start) <= len(label):
+        return False
+    return start.startswith(label) or _item_number(block) == label
+
+
+def _item_number(block: Element) -> str:
+    """The number that a list shows before one of its items; empty for anything else."""
+    parent = block.getparent()
+    if parent is None or name_of(block) != "li" or name_of(parent) != "ol":
+        return ""
+    items = [child for child in parent if name_of(child) == "li"]
+    start = parent.get("start", "1")
+    return str(items.index(block) + int(start)) if re.match(r"\d{1,6}\Z", start) else ""
 
 
 def _is_note(element: Element) -> bool:

@@ -25,6 +25,8 @@ _ENCODING = re.compile(
 )
 # By the bytes alone; the last one takes anything.
 _GUESSES = ("utf-8", "gb18030", "cp1252", "latin-1")
+# Python's own, for host names and source code; some take quadratic time.
+_NO_ENCODINGS = frozenset(("idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"))
 _DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 _PROLOG = re.compile(r"(?:\s+|<!--.*?-->|<\?.*?\?>)*", re.DOTALL)
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31});")
@@ -76,6 +78,8 @@ def decode(data: bytes) -> str:
     claims = [claim.decode("ascii") for claim in declared.groups() if claim] if declared else []
     for encoding in (*claims, *_GUESSES):
         try:
+            if codecs.lookup(encoding).name in _NO_ENCODINGS:
+                continue
             return data.decode(encoding)
         except (LookupError, UnicodeDecodeError):
             continue
