@@ -8,7 +8,6 @@ knows of Ray, parts or retries: that is the engine's.
 from __future__ import annotations
 
 import hashlib
-import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +15,7 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dsvl_data.outcome import Reason, UserError
+from dsvl_data.outcome import Reason
 from dsvl_data.sample import Origin, Provenance, Sample, Segment
 
 
@@ -165,15 +164,3 @@ class Pipeline:
     batch_size: int = 1
     limits: Limits = field(default_factory=Limits)
     needs_browser: bool = False
-
-
-def load(where: str) -> Pipeline:
-    """Import the pipeline at `module:ATTRIBUTE`. Raises `UserError` when there is none."""
-    module_name, _, attribute = where.partition(":")
-    try:
-        pipeline = getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
-        raise UserError(f"cannot load the pipeline {where!r}: {error}") from error
-    if not isinstance(pipeline, Pipeline):
-        raise UserError(f"{where!r} is a {type(pipeline).__name__}, not a Pipeline")
-    return pipeline

@@ -1,8 +1,8 @@
 """A recipe: one YAML file that says what goes into a corpus, and every value of it.
 
-In: YAML. Out: a validated, immutable `Recipe`, with paths resolved against the recipe's own
-folder and every default filled in. A mistake is a `RecipeError` that names file, line, key,
-and the nearest right key.
+In: YAML. Out: a validated, immutable `Recipe` with every default filled in, and the engine's
+jobs made of it, with paths resolved against the recipe's own folder. A mistake is a
+`RecipeError` that names file, line, key, and the nearest right key.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+from dsvl_data.engine.job import Job, load_pipeline
 from dsvl_data.outcome import UserError
-from dsvl_data.pipeline import InputSpec, Limits, Pipeline, Settings
-from dsvl_data.pipeline import load as load_pipeline
-from dsvl_data.shards.build import ShardSettings
+from dsvl_data.pipeline import InputSpec, Limits, Settings
+from dsvl_data.shards.plan import ShardSettings
 
 
 class RecipeError(UserError):
@@ -86,34 +86,39 @@ def load(path: str | Path, known: Mapping[str, str]) -> Recipe:
             raise RecipeError(
                 _explain(error, pipeline.options, tree, path, (*at, "options"))
             ) from error
-        pipelines[name] = _complete(part, pipeline, options, path.parent)
+        pipelines[name] = PipelineRecipe(
+            inputs=part.inputs,
+            options=options.model_dump(mode="json"),
+            limits=part.limits or pipeline.limits,
+            partition_size=part.partition_size or pipeline.partition_size,
+        )
     return recipe.model_copy(update={"pipelines": pipelines})
+
+
+def jobs(recipe: Recipe, folder: Path, known: Mapping[str, str]) -> list[Job]:
+    """Turn a loaded recipe into jobs for the engine; local paths are relative to `folder`."""
+    return [
+        Job(
+            name=name,
+            pipeline=known[name],
+            inputs=tuple(
+                spec
+                if "://" in spec.path
+                else spec.model_copy(update={"path": str(folder.resolve() / spec.path)})
+                for spec in part.inputs
+            ),
+            options=part.options,
+            limits=part.limits,
+            partition_size=part.partition_size,
+        )
+        for name, part in recipe.pipelines.items()
+    ]
 
 
 def show(recipe: Recipe) -> str:
     """Write a recipe out as YAML with every default."""
     values = recipe.model_dump(mode="json")
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
-
-
-def _complete(
-    part: PipelineRecipe, pipeline: Pipeline, options: Settings, folder: Path
-) -> PipelineRecipe:
-    inputs = tuple(
-        spec if "://" in spec.path else spec.model_copy(update={"path": _absolute(spec, folder)})
-        for spec in part.inputs
-    )
-    return PipelineRecipe(
-        inputs=inputs,
-        options=options.model_dump(mode="json"),
-        limits=part.limits or pipeline.limits,
-        partition_size=part.partition_size or pipeline.partition_size,
-    )
-
-
-def _absolute(spec: InputSpec, folder: Path) -> str:
-    # Not Path.resolve alone: a glob must survive as it is.
-    return str(folder.resolve().joinpath(spec.path))
 
 
 def _refuse_repeated_keys(node: yaml.Node | None, path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dsvl_data.recipe import RecipeError, load, show
+from dsvl_data.recipe import RecipeError, jobs, load, show
 from pipelines import PIPELINES
 
 GOOD = """\
@@ -31,7 +31,7 @@ def write(folder: Path, text: str) -> Path:
 def test_paths_are_relative_to_the_recipe_and_defaults_are_filled_in(tmp_path: Path) -> None:
     recipe = load(write(tmp_path, GOOD), PIPELINES)
     notebooks = recipe.pipelines["notebooks"]
-    assert notebooks.inputs[0].path == str(tmp_path / "books")
+    assert jobs(recipe, tmp_path, PIPELINES)[0].inputs[0].path == str(tmp_path / "books")
     assert notebooks.options["min_lines"] == 7
     assert notebooks.limits is not None
     assert notebooks.partition_size is not None
@@ -46,7 +46,7 @@ def test_what_show_writes_is_the_same_recipe(tmp_path: Path) -> None:
 def test_remote_paths_stay_as_they_are(tmp_path: Path) -> None:
     text = GOOD.replace("path: books", "path: s3://bucket/books")
     recipe = load(write(tmp_path, text), PIPELINES)
-    assert recipe.pipelines["notebooks"].inputs[0].path == "s3://bucket/books"
+    assert jobs(recipe, tmp_path, PIPELINES)[0].inputs[0].path == "s3://bucket/books"
 
 
 @pytest.mark.parametrize(
