@@ -58,6 +58,11 @@ def load(path: str | Path, known: Mapping[str, str]) -> Recipe:
         raise RecipeError(f"cannot read the recipe {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not UTF-8 text: {error}") from error
+    return parse(source, str(path), known)
+
+
+def parse(source: str, path: str, known: Mapping[str, str]) -> Recipe:
+    """Read a recipe from its text; `path` is what messages call it. Raises as `load` does."""
     try:
         tree = yaml.compose(source, Loader=yaml.SafeLoader)
         _refuse_repeated_keys(tree, path)
@@ -121,7 +126,7 @@ def show(recipe: Recipe) -> str:
     return yaml.safe_dump(values, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _refuse_repeated_keys(node: yaml.Node | None, path: Path) -> None:
+def _refuse_repeated_keys(node: yaml.Node | None, path: str) -> None:
     for child in _nodes(node):
         if not isinstance(child, yaml.MappingNode):
             continue
@@ -149,7 +154,7 @@ def _explain(
     error: ValidationError,
     model: type[BaseModel],
     tree: yaml.Node | None,
-    path: Path,
+    path: str,
     prefix: Sequence[str],
 ) -> str:
     lines = []
@@ -192,7 +197,7 @@ def _nearest(wrong: str, known: Mapping[str, Any] | Sequence[str]) -> str:
     return f"; the keys here are: {', '.join(known)}"
 
 
-def _place(tree: yaml.Node | None, path: Path, location: Sequence[str | int]) -> str:
+def _place(tree: yaml.Node | None, path: str, location: Sequence[str | int]) -> str:
     """`file:line` of the deepest node on the way to `location` that the file has."""
     node, line = tree, 1
     for part in location:

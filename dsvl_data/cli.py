@@ -1,0 +1,324 @@
+"""`dsvl-data`, the door: a command line in; what it asks for out, and exit code 0 if all is well.
+
+The other rooms are imported inside the command that needs them, so that `--help` is quick and
+a part that is missing hurts only itself. Errors that a user can mend are told in one line
+(`UserError`); a stack trace is for `--debug`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from dsvl_data.outcome import Reason, UserError
+
+if TYPE_CHECKING:
+    from dsvl_data.engine.ledger import Balance
+    from dsvl_data.engine.run import Result
+    from dsvl_data.recipe import Recipe
+
+app = typer.Typer(
+    help="Builds training data for vision-language models.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+corpus = typer.Typer(help="Turn raw material into shards.", no_args_is_help=True)
+app.add_typer(corpus, name="corpus")
+
+out_console = Console()
+error_console = Console(stderr=True)
+
+#: The resolved recipe, beside what was made of it; `retry` cuts the shards anew by it.
+RECIPE_FILE = "recipe.yaml"
+
+
+class Executor(StrEnum):
+    """Where the work is done."""
+
+    RAY = "ray"
+    LOCAL = "local"
+
+
+RecipeArgument = Annotated[Path, typer.Argument(help="recipe (YAML)")]
+OutArgument = Annotated[str, typer.Argument(metavar="DIR", help="output folder of a build")]
+ExecutorOption = Annotated[
+    Executor, typer.Option(help="ray: this machine or RAY_ADDRESS; local: in this process")
+]
+WorkersOption = Annotated[int | None, typer.Option(help="workers; one a CPU by default")]
+JsonOption = Annotated[bool, typer.Option("--json", help="machine-readable output")]
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    debug: Annotated[bool, typer.Option(help="show stack traces of errors")] = False,
+) -> None:
+    """Options of every command."""
+    context.obj = debug
+
+
+@corpus.command("build")
+def corpus_build(
+    recipe_path: RecipeArgument,
+    out: Annotated[str, typer.Option(metavar="DIR", help="output folder, local or s3://...")] = "",
+    executor: ExecutorOption = Executor.RAY,
+    workers: WorkersOption = None,
+    rebuild: Annotated[
+        list[str] | None, typer.Option(metavar="PIPELINE", help="discard its earlier work first")
+    ] = None,
+    show_recipe: Annotated[
+        bool, typer.Option(help="print the recipe with every default, and stop")
+    ] = False,
+) -> None:
+    """Convert documents and cut shards; called again, do only what is missing."""
+    from dsvl_data import recipe, storage
+    from dsvl_data.display import RunDisplay
+    from dsvl_data.engine.ledger import balances
+    from dsvl_data.engine.partition import read_plans
+    from dsvl_data.engine.preflight import absolute
+    from dsvl_data.engine.run import run
+    from pipelines import PIPELINES
+
+    plan = recipe.load(recipe_path, PIPELINES)
+    if show_recipe:
+        typer.echo(recipe.show(plan), nl=False)
+        return
+    if not out:
+        raise UserError("say where the corpus goes: --out DIR")
+    out = absolute(out)
+    strangers = {each.job.name for each in read_plans(out)} - set(plan.pipelines)
+    if strangers:
+        raise UserError(
+            f"{out} also holds {', '.join(sorted(strangers))}, which {recipe_path} does not "
+            "name: its samples would get into the shards; choose another --out"
+        )
+    with RunDisplay(out_console).showing() as display:
+        result = run(
+            recipe.jobs(plan, recipe_path.parent, PIPELINES),
+            out,
+            executor=executor.value,
+            workers=workers,
+            on_event=display.on_event,
+            rebuild=rebuild or (),
+        )
+        storage.atomic_write(storage.join(out, RECIPE_FILE), recipe.show(plan).encode())
+        if result.ok:
+            _build_shards(out, plan, display, result.balances, executor, workers)
+    _conclude(result, balances(out))
+
+
+@corpus.command("retry")
+def corpus_retry(
+    out: OutArgument,
+    reason: Annotated[list[str], typer.Option(help="convert again what failed for this reason")],
+    seconds: Annotated[float | None, typer.Option(help="another time limit a document")] = None,
+    memory_mb: Annotated[int | None, typer.Option(help="another memory limit")] = None,
+    executor: ExecutorOption = Executor.RAY,
+    workers: WorkersOption = None,
+) -> None:
+    """Convert again just the documents that failed for some reason; then cut the shards anew."""
+    from dsvl_data.display import RunDisplay
+    from dsvl_data.engine.ledger import balances
+    from dsvl_data.engine.partition import read_plans
+    from dsvl_data.engine.preflight import absolute
+    from dsvl_data.engine.run import retry
+
+    out = absolute(out)
+    plan = _stored_recipe(out)
+    changes: dict[str, Any] = {"seconds": seconds, "memory_mb": memory_mb}
+    changes = {key: value for key, value in changes.items() if value is not None}
+    limits = {}
+    if changes:
+        for each in read_plans(out):
+            before = each.job.load().limits
+            limits[each.job.name] = type(before).model_validate(before.model_dump() | changes)
+    with RunDisplay(out_console).showing() as display:
+        result = retry(
+            out,
+            reason,
+            limits=limits,
+            executor=executor.value,
+            workers=workers,
+            on_event=display.on_event,
+        )
+        after = balances(out)
+        if result.ok and not any(balance.pending for balance in after.values()):
+            _build_shards(out, plan, display, after, executor, workers)
+    _conclude(result, after)
+
+
+@corpus.command("status")
+def corpus_status(out: OutArgument, as_json: JsonOption = False) -> None:
+    """Say what became of every document. Exits with 1 while documents are pending."""
+    from dsvl_data.engine.ledger import balances
+    from dsvl_data.engine.preflight import absolute
+
+    accounts = balances(absolute(out))
+    if as_json:
+        form = {"pipelines": {name: account.to_json() for name, account in accounts.items()}}
+        typer.echo(json.dumps(form, indent=2, ensure_ascii=False))
+        _tell_problems(accounts)
+    else:
+        _print_accounts(accounts)
+    if any(account.problems or account.pending for account in accounts.values()):
+        raise typer.Exit(1)
+
+
+@corpus.command("explain")
+def corpus_explain(
+    out: OutArgument,
+    name: Annotated[str, typer.Argument(metavar="ID", help="document id or sample key")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say all that is known of a document or sample: origin, outcome, scores, shard."""
+    from dsvl_data.display import explain_lines
+    from dsvl_data.engine.ledger import explain
+    from dsvl_data.engine.preflight import absolute
+
+    records = explain(absolute(out), name)
+    if not records:
+        raise UserError(
+            f"{out} knows no document or sample {name!r}; ids look like DATASET:PATH, keys like "
+            "0123456789abcdef0123-00000"
+        )
+    if as_json:
+        typer.echo(json.dumps(records, indent=2, ensure_ascii=False))
+        return
+    for record in records:
+        for line in explain_lines(record):
+            typer.echo(line)
+
+
+@corpus.command("reasons")
+def corpus_reasons() -> None:
+    """List every reason for which a document or item is not kept."""
+    for reason in Reason:
+        typer.echo(f"{reason!s:<18} {reason.outcome:<12} {reason.meaning}")
+
+
+@app.command()
+def doctor(as_json: JsonOption = False) -> None:
+    """Say what this machine has, what it lacks, and what the lack costs."""
+    from dataclasses import asdict
+
+    from dsvl_data.doctor import examine
+
+    findings = []
+    for finding in examine():
+        findings.append(finding)
+        if as_json:
+            continue
+        mark = "[green]ok     [/]" if finding.present else "[red]missing[/]"
+        out_console.print(f"{mark} {finding.name}: {escape(finding.detail)}", highlight=False)
+        if not finding.present:
+            out_console.print(f"        without it: {escape(finding.cost)}", highlight=False)
+            out_console.print(f"        to mend it: {escape(finding.cure)}", highlight=False)
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    if any(finding.needed and not finding.present for finding in findings):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line; the process's exit code says whether all is well."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        code = app(standalone_mode=False)
+    except UserError as error:
+        if debug:
+            raise
+        _fail(str(error))
+    except (typer.Abort, KeyboardInterrupt):
+        error_console.print("interrupted; the same command goes on from here")
+        sys.exit(130)
+    except Exception as error:  # the last resort: whatever it is, tell it in one line
+        if debug:
+            raise
+        if hasattr(error, "show") and hasattr(error, "exit_code"):  # a usage error of typer's
+            error.show()
+            sys.exit(error.exit_code)
+        _fail(
+            f"{type(error).__name__}: {error} (a fault of ours; `dsvl-data --debug ...` says more)"
+        )
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(message: str) -> None:
+    error_console.print(f"[red]error:[/] {escape(message)}", highlight=False, soft_wrap=True)
+    sys.exit(1)
+
+
+def _build_shards(
+    out: str,
+    plan: Recipe,
+    display: Any,
+    accounts: dict[str, Balance],
+    executor: Executor,
+    workers: int | None,
+) -> None:
+    from dsvl_data.shards.build import build_shards
+
+    build_shards(
+        out,
+        plan.shards,
+        recipe=plan.model_dump(mode="json"),
+        dropped={
+            name: dict(account.counts.item_reasons + account.counts.reasons)
+            for name, account in accounts.items()
+        },
+        executor=executor.value,
+        workers=workers,
+        progress=display.on_shards,
+    )
+
+
+def _stored_recipe(out: str) -> Recipe:
+    from dsvl_data import recipe, storage
+    from pipelines import PIPELINES
+
+    path = storage.join(out, RECIPE_FILE)
+    try:
+        source = storage.read_bytes(path).decode()
+    except FileNotFoundError:
+        raise UserError(f"nothing was built in {out}: run `corpus build` first") from None
+    return recipe.parse(source, path, PIPELINES)
+
+
+def _conclude(result: Result, accounts: dict[str, Balance]) -> None:
+    _print_accounts(accounts)
+    for failure in result.failures:
+        error_console.print(f"[red]given up:[/] {escape(failure)}", highlight=False)
+    if not result.ok:
+        error_console.print("not everything is done; the same command tries the rest again")
+        raise typer.Exit(1)
+
+
+def _print_accounts(accounts: dict[str, Balance]) -> None:
+    from dsvl_data.display import balance_table, reason_table
+
+    out_console.print(balance_table(accounts))
+    reasons = reason_table(accounts)
+    if reasons is not None:
+        out_console.print(reasons)
+    _tell_problems(accounts)
+
+
+def _tell_problems(accounts: dict[str, Balance]) -> None:
+    problems: Sequence[str] = [
+        f"{name}: {problem}" for name, account in accounts.items() for problem in account.problems
+    ]
+    for problem in problems:
+        error_console.print(f"[red]does not balance:[/] {escape(problem)}", highlight=False)
+
+
+if __name__ == "__main__":
+    main()
