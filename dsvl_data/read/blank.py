@@ -25,7 +25,8 @@ def ink(picture: Pillow.Image) -> float:
         picture = picture.resize((width, height), Pillow.Resampling.NEAREST)
     if picture.mode != "RGB":
         rgba = picture.convert("RGBA")
-        picture = Pillow.alpha_composite(Pillow.new("RGBA", rgba.size, "white"), rgba)
+        ground = Pillow.new("RGBA", rgba.size, "white")
+        picture = Pillow.alpha_composite(ground, rgba).convert("RGB")
     pixels = np.asarray(picture).reshape(-1, 3)
     # 32 levels a channel, so that a background with noise is still one colour.
     levels = (pixels >> 3).astype(np.uint16)

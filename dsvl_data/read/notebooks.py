@@ -50,8 +50,8 @@ _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{\[,]', re.DOTALL)
 class Output:
     """What a cell put out: `data` maps media types to text (base64 for images) or JSON objects.
 
-    An `error` has its exception in `error`. An output above the size limit has no data, and
-    its size in bytes in `oversized`.
+    An `error` has its exception in `error`. A payload above the size limit is left out, and
+    its size in bytes stands in `oversized`.
     """
 
     kind: Literal["display", "error", "stream"]
@@ -83,7 +83,7 @@ class Notebook:
 def parse(data: bytes, *, max_output_bytes: int = 20 << 20) -> Notebook:
     """Read a notebook. Raises `DocumentError`: `BAD_JSON`, `TOO_LARGE`, `EMPTY_DOCUMENT`.
 
-    An output of more than `max_output_bytes` is kept in its place, without its data.
+    A payload of more than `max_output_bytes` is left out of its output, which says so.
     """
     if not data.strip():
         raise DocumentError(Reason.EMPTY_DOCUMENT, "no bytes but white space")
@@ -194,6 +194,7 @@ def _output(index: int, output: Any, limit: int) -> Output:
     else:
         bundle = {media: output[key] for key, media in _OLD_MEDIA_TYPES.items() if key in output}
     data: dict[str, Any] = {}
+    oversized = 0
     for media_type, payload in bundle.items():
         media_type = str(media_type).lower()
         if media_type.endswith("json") and not isinstance(payload, str):
@@ -203,10 +204,11 @@ def _output(index: int, output: Any, limit: int) -> Output:
             text = _text(payload)
         except TypeError:  # a payload of another shape shows nothing in Jupyter either
             continue
-        if len(text) > limit:
-            return Output(kind, oversized=len(text))
-        data[media_type] = text
-    return Output(kind, data, _mapping(output.get("metadata")))
+        if len(text) <= limit:
+            data[media_type] = text
+        elif media_type != "text/plain":
+            oversized = max(oversized, len(text))
+    return Output(kind, data, _mapping(output.get("metadata")), oversized=oversized)
 
 
 def _text(value: Any) -> str:

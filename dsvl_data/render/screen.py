@@ -1,0 +1,401 @@
+"""Notebook outputs as a screen shows them: SVG, HTML and JavaScript to screenshots.
+
+In: the outputs of a notebook, in order. Out: a `Shot` for each that is asked for. nbconvert
+makes the page (its HTML exporter, with its templates), Chromium runs it, without a network:
+libraries that pages load from elsewhere come from a folder whose tree mirrors host and path.
+
+All outputs of a notebook share one page, with the scripts of earlier cells before them, since a
+plot may need the library that another cell's output holds. What does not come out well there
+(a script that never ends hides all that follows) is tried again on a page of its own.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import mimetypes
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import nbformat
+import numpy as np
+from nbconvert import HTMLExporter
+from PIL import Image as Pillow
+from playwright.sync_api import Error, Page
+from playwright.sync_api import TimeoutError as BrowserTimeout
+
+from dsvl_data.outcome import Reason
+from dsvl_data.read.blank import ink
+from dsvl_data.read.images import MAX_PIXELS
+from dsvl_data.render.browser import ORIGIN, Browser
+from dsvl_data.render.markup import as_html, is_library, markup_of
+from dsvl_data.render.pages import Asset
+from dsvl_data.render.probe import PROBE
+from dsvl_data.sample import Image
+
+_PAGE = "notebook.html"
+_PLACE = "payload-of-output-{}-here"
+_PLACES = re.compile(r"payload-of-output-(\d+)-here")
+_STEP = 0.1  # seconds between two looks at a page
+_STILL = 3  # looks without a change that make a page settled
+_MARGIN = 8  # CSS pixels left around a trimmed figure
+_MAX_WIDTH = 4000  # CSS pixels to which a page is widened for what does not fit
+# Seeded, so that jitter and generated positions are the same in every run.
+_SEEDED_RANDOM = """
+(() => { let s = 42; Math.random = () => {
+  s = (s + 0x6D2B79F5) | 0; let t = Math.imul(s ^ (s >>> 15), 1 | s);
+  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t; return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+}; })()
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One output as the page gets it: media type, payload, and the width and height asked for.
+
+    `completes` says that it is the script that draws in the output right before it.
+    """
+
+    media_type: str
+    payload: Any
+    size: Mapping[str, Any] = field(default_factory=dict)
+    completes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """What an output shows: its picture (PNG), or why there is none.
+
+    With neither image nor reason it shows no figure and was not meant to: a line of text, or a
+    script without a picture.
+    """
+
+    image: Image | None = None
+    table: bool = False
+    reason: Reason | None = None
+    detail: str = ""
+
+
+class Screen:
+    """Shoots outputs in one browser. `seconds` bounds a page, `settle` how long it may draw.
+
+    `assets` is a folder that stands for the network: `HOST/PATH` in it answers
+    `https://HOST/PATH`. `budget` bounds the seconds spent on one call of `shoot`; what is left
+    then is `TIMEOUT`.
+    """
+
+    def __init__(
+        self,
+        browser: Browser,
+        *,
+        assets: Path | None = None,
+        width: int = 1000,
+        scale: float = 1,
+        seconds: float = 15,
+        settle: float = 3,
+        budget: float = 60,
+        min_ink: float = 0.001,
+    ) -> None:
+        self.browser = browser
+        self.assets = assets
+        self.width = width
+        self.scale = scale
+        self.seconds = seconds
+        self.settle = settle
+        self.budget = budget
+        self.min_ink = min_ink
+
+    @property
+    def version(self) -> str:
+        """What draws, for provenance: `nbconvert 7.17, chromium 130.0`."""
+        return f"nbconvert {version('nbconvert')}, chromium {self.browser.version}"
+
+    def shoot(self, outputs: Sequence[Shown], wanted: Sequence[int]) -> dict[int, Shot]:
+        """Shoot the outputs at positions `wanted`; the scripts of all others run too.
+
+        Raises `WorkerBroken` when the browser dies.
+        """
+        if not wanted:
+            return {}
+        deadline = time.monotonic() + self.budget
+        scripted = [i for i, output in enumerate(outputs) if markup_of(output).scripted]
+        together = sorted({*scripted, *wanted})
+        shots = self._page(outputs, together, wanted, deadline)
+        for position in wanted:
+            alone = [i for i in scripted if i < position and is_library(outputs[i])] + [position]
+            alone += [i for i in (position + 1,) if i < len(outputs) and outputs[i].completes]
+            if alone != together and not _settled(shots[position]):
+                shots.update(self._page(outputs, alone, [position], deadline))
+        return shots
+
+    @cached_property
+    def _exporter(self) -> HTMLExporter:
+        untyped: Any = HTMLExporter
+        exporter: HTMLExporter = untyped(
+            template_name="lab",
+            exclude_input=True,
+            exclude_input_prompt=True,
+            exclude_output_prompt=True,
+        )
+        return exporter
+
+    def _html(self, outputs: Sequence[Shown], positions: Sequence[int]) -> bytes:
+        cells = []
+        payloads: dict[int, str] = {}
+        for i in positions:
+            media_type, payload = as_html(outputs[i])
+            if media_type in ("text/html", "application/javascript"):
+                # nbconvert parses its own page again, which takes seconds for a plotting library.
+                payloads[i], payload = str(payload), _PLACE.format(i)
+            size = {
+                name: value
+                for name, value in outputs[i].size.items()
+                if name in ("width", "height") and isinstance(value, int | float)
+            }
+            output = {
+                "output_type": "display_data",
+                "data": {media_type: payload},
+                "metadata": {media_type: size},
+            }
+            # A cell for each, so that each has an element with an id of ours around it.
+            cell: dict[str, Any] = {
+                "cell_type": "code",
+                "source": "",
+                "metadata": {},
+                "execution_count": None,
+            }
+            cells.append({**cell, "id": f"o{i}", "outputs": [output]})
+        notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}
+        untyped: Any = nbformat.from_dict
+        html, _ = self._exporter.from_notebook_node(untyped(notebook))
+        page = _PLACES.sub(lambda place: payloads[int(place[1])], str(html))
+        return page.encode("utf-8", "replace")
+
+    def _page(
+        self,
+        outputs: Sequence[Shown],
+        positions: Sequence[int],
+        wanted: Sequence[int],
+        deadline: float,
+    ) -> dict[int, Shot]:
+        """Shoot `wanted` on one page that holds the outputs at `positions`."""
+        end = min(deadline, time.monotonic() + self.seconds)
+        late = Shot(reason=Reason.TIMEOUT, detail=f"no end within {self.seconds:g} seconds")
+        shots = dict.fromkeys(wanted, late)
+        if end - time.monotonic() < 1:
+            return shots
+        own = Asset(self._html(outputs, positions), "text/html; charset=utf-8")
+        resources = _Resources(self.assets, {_PAGE: own})
+        with self.browser.page(
+            javascript=True, width=self.width, scale=self.scale, resources=resources
+        ) as page:
+            try:
+                page.add_init_script(_SEEDED_RANDOM)
+                page.goto(ORIGIN + _PAGE, wait_until="load", timeout=_left(end))
+                seen = self._watch(page, wanted, end)
+                wide = max(int(s["overflow"]) for s in seen.values())
+                if wide > self.width:
+                    page.set_viewport_size({"width": min(wide, _MAX_WIDTH), "height": 1024})
+                    seen = self._watch(page, wanted, end)
+                for position in wanted:
+                    shots[position] = self._shot(
+                        page,
+                        seen[position],
+                        position,
+                        scripted=markup_of(outputs[position]).scripted,
+                        blocked=_blocked(self.browser.blocked, self._exporter, own.data),
+                        end=end,
+                    )
+            except BrowserTimeout:
+                pass  # what has no shot yet stays `late`
+            except Error as error:
+                if "crashed" not in str(error):
+                    raise
+                crash = Shot(reason=Reason.BROWSER_CRASHED, detail="its page used up its memory")
+                shots.update((p, crash) for p in wanted if shots[p] is late)
+        return shots
+
+    def _watch(self, page: Page, wanted: Sequence[int], end: float) -> dict[int, dict[str, Any]]:
+        """Look at the outputs until nothing changes any more and all that will draw have drawn."""
+        give_up = min(time.monotonic() + self.settle, end)
+        still, last = 0, None
+        while True:
+            seen = {p: _look(page, f"cell-id=o{p}", end) for p in wanted}
+            still = still + 1 if seen == last else 0
+            last = seen
+            drawn = all(s["graphics"] or s["cells"] for s in seen.values())
+            # Without what it was refused, a page will not draw the rest.
+            stuck = still >= 3 * _STILL and self.browser.blocked
+            if (still >= _STILL and (drawn or stuck)) or time.monotonic() >= give_up:
+                return seen
+            page.wait_for_timeout(_STEP * 1000)
+
+    def _shot(
+        self,
+        page: Page,
+        seen: dict[str, Any],
+        position: int,
+        *,
+        scripted: bool,
+        blocked: list[str],
+        end: float,
+    ) -> Shot:
+        """Judge what an output shows (`seen`, from the probe), and take its picture."""
+        if seen["nested"]:
+            if page.url.startswith("chrome-error:"):  # a script led the page elsewhere
+                return _missing(blocked)
+            return Shot(reason=Reason.BAD_MARKUP, detail="inside an earlier output's open markup")
+        if seen["broken"]:
+            return _missing(seen["broken"])
+        if not seen["graphics"]:
+            if seen["cells"] and not (scripted and blocked and not seen["text"]):
+                return replace(self._picture(page, position, seen, end), table=True)
+            if scripted and blocked:
+                return _missing(blocked)
+            if scripted and seen["height"] >= 32 and not seen["text"]:
+                return Shot(reason=Reason.BLANK_IMAGE, detail="its script draws nothing")
+            return Shot()
+        shot = self._picture(page, position, seen, end)
+        if shot.reason is Reason.BLANK_IMAGE and blocked:
+            return _missing(blocked)
+        return shot
+
+    def _picture(self, page: Page, position: int, seen: dict[str, Any], end: float) -> Shot:
+        pixels = seen["width"] * seen["height"] * self.scale**2
+        if pixels > MAX_PIXELS:
+            size = f"{seen['width']:.0f} x {seen['height']:.0f}"
+            return Shot(reason=Reason.IMAGE_BOMB, detail=f"{size} CSS pixels on the page")
+        element = page.locator(f'[id="cell-id=o{position}"] .jp-OutputArea-output').first
+        while True:
+            data = element.screenshot(
+                type="png", animations="disabled", caret="hide", timeout=_left(end)
+            )
+            picture = Pillow.open(io.BytesIO(data)).convert("RGB")
+            # A canvas stands there before it is painted.
+            if ink(picture) >= self.min_ink or time.monotonic() + self.settle >= end:
+                break
+            page.wait_for_timeout(self.settle * 1000)
+            end = min(end, time.monotonic() + self.settle)
+        picture = _trim(picture, round(_MARGIN * self.scale))
+        if ink(picture) < self.min_ink:
+            return Shot(reason=Reason.BLANK_IMAGE, detail=f"ink {ink(picture):.4f}")
+        encoded = io.BytesIO()
+        picture.save(encoded, "PNG")
+        return Shot(Image(encoded.getvalue(), "png", *picture.size))
+
+
+class _Resources(Mapping[str, Asset]):
+    """What a page may load: its own document, and the folder that stands for the network."""
+
+    def __init__(self, folder: Path | None, own: Mapping[str, Asset]) -> None:
+        self._folder = folder
+        self._own = own
+
+    def __getitem__(self, name: str) -> Asset:
+        if name in self._own:
+            return self._own[name]
+        url = urlsplit(name)
+        if self._folder is None or url.scheme not in ("http", "https") or not url.hostname:
+            raise KeyError(name)
+        base = self._folder.resolve()
+        file = base.joinpath(url.hostname, unquote(url.path).lstrip("/")).resolve()
+        if not file.is_relative_to(base) or not file.is_file():
+            raise KeyError(name)
+        # npm addresses such as `vega@5` have no suffix; what pages load from there are scripts.
+        media_type = mimetypes.guess_type(file.name)[0] or "text/javascript"
+        return Asset(file.read_bytes(), media_type)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._own)
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+
+def _look(page: Page, element: str, end: float) -> dict[str, Any]:
+    """Ask the page what an output shows; frames of another origin are asked themselves."""
+    seen = _ask(page.main_frame, PROBE, {"id": element}, end)
+    for source in seen.pop("frames"):
+        frame = next((f for f in page.frames if f.url == source), None)
+        if frame is None:  # refused, so its address is that of an error page
+            seen["broken"].append(source)
+            continue
+        inner = _ask(frame, PROBE, {"id": None}, end)
+        for name in ("graphics", "cells", "text", "nodes"):
+            seen[name] += inner[name]
+        seen["broken"] += inner["broken"]
+    return seen
+
+
+def _ask(frame: Any, script: str, argument: Any, end: float) -> dict[str, Any]:
+    # `evaluate` waits for ever for a page whose script does not end; this has a limit.
+    handle = frame.wait_for_function(script, arg=argument, timeout=_left(end))
+    answer: dict[str, Any] = json.loads(handle.json_value())
+    return answer
+
+
+def _left(end: float) -> float:
+    """Milliseconds that are left, at least one: Playwright takes 0 for no limit."""
+    return max(1.0, (end - time.monotonic()) * 1000)
+
+
+def _settled(shot: Shot) -> bool:
+    """Whether a second try, alone, would tell nothing new."""
+    return shot.image is not None or shot.reason in (
+        None,
+        Reason.NEEDS_NETWORK,
+        Reason.MISSING_IMAGE,
+        Reason.IMAGE_BOMB,
+    )
+
+
+def _missing(urls: Sequence[str]) -> Shot:
+    """Say what an output lacks: files that lay beside the notebook, or the network."""
+    own = [url.removeprefix(ORIGIN) for url in urls if url.startswith(ORIGIN)]
+    if len(own) == len(urls):
+        return Shot(reason=Reason.MISSING_IMAGE, detail="not in the notebook: " + _few(own))
+    away = [url for url in urls if not url.startswith(ORIGIN)]
+    return Shot(reason=Reason.NEEDS_NETWORK, detail="asked for " + _few(away))
+
+
+def _few(names: Sequence[str]) -> str:
+    short = [name if len(name) <= 120 else name[:117] + "..." for name in dict.fromkeys(names)]
+    return ", ".join(short[:3]) + (f" and {len(short) - 3} more" if len(short) > 3 else "")
+
+
+def _blocked(urls: Sequence[str], exporter: HTMLExporter, page: bytes) -> list[str]:
+    """The refused requests that the outputs made, not nbconvert's template for itself."""
+    own = {exporter.mathjax_url, exporter.mermaid_js_url, exporter.mermaid_layout_elk_js_url}
+    found = [url for url in urls if url not in own and not url.endswith("/favicon.ico")]
+    others = [url for url in found if url != exporter.require_js_url]
+    # The template asks for require.js always; what it would do for nobody is no loss.
+    required = b"require(" in page or b"require.config" in page
+    return others or (found if required else [])
+
+
+def _trim(picture: Pillow.Image, margin: int) -> Pillow.Image:
+    """Cut off what surrounds a figure, but for a margin, where all four corners have one colour."""
+    pixels = np.asarray(picture)
+    corners = pixels[[0, 0, -1, -1], [0, -1, 0, -1]]
+    if (corners != corners[0]).any():
+        return picture
+    drawn = (pixels != corners[0]).any(axis=2)
+    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+    if not len(rows):
+        return picture
+    height, width = drawn.shape
+    return picture.crop(
+        (
+            max(0, int(columns[0]) - margin),
+            max(0, int(rows[0]) - margin),
+            min(width, int(columns[-1]) + 1 + margin),
+            min(height, int(rows[-1]) + 1 + margin),
+        )
+    )
