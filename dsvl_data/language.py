@@ -78,6 +78,8 @@ def model_path() -> Path:
 def _model() -> Any:
     import fasttext
 
+    # It prints a warning about its own interface at every load.
+    fasttext.FastText.eprint = lambda *_: None
     return fasttext.load_model(str(model_path()))
 
 

@@ -1,9 +1,9 @@
 """Pictures of untrusted documents, made fit to be printed.
 
-In: a picture's bytes, raster or SVG, or an inline `<svg>`. Out: an `Asset` that decodes, of a
-type that browsers draw, no larger than a page needs; or a `DocumentError` with the reason.
-An SVG has no scripts, no references to anywhere and a bounded number of shapes; it is made
-a raster, so that its words stay part of a picture and never become text of the page.
+In: a picture's bytes, raster or SVG, or an inline `<svg>`. Out: an `Asset` of the type that it
+really is, or a `DocumentError` with the reason. An SVG has no scripts left, no references to
+anywhere and a bounded number of shapes; it stays a picture of its own, so that its words never
+become text of the page.
 """
 
 from __future__ import annotations
@@ -11,28 +11,21 @@ from __future__ import annotations
 import base64
 import binascii
 import copy
-import io
 import re
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from lxml import etree
-from PIL import Image as Pillow
 
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read import images
-from dsvl_data.render.browser import ORIGIN, Browser
 from dsvl_data.render.pages import Asset
 from dsvl_data.render.parse import attribute, name_of, parse_xml
 
-#: A raster of this many pixels on its longest side fills a page at print quality.
-MAX_SIDE = 2400
 MAX_SHAPES = 20_000
-_SVG_SIDE = 1600
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
-_DIRECT = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "gif": "image/gif"}
 _DROPPED = frozenset(
     {"script", "foreignobject", "iframe", "audio", "video", "handler", "set", "animate",
      "animatemotion", "animatetransform", "filter", "metadata"}
@@ -62,32 +55,14 @@ _UNITS = {
 
 #: Finds the bytes that a document names by a relative path; None when they are not there.
 Resolve = Callable[[str], Asset | None]
-#: Draws a sound SVG.
-Draw = Callable[[bytes], Asset]
 
 
 def raster_asset(data: bytes) -> Asset:
-    """Check a raster picture by decoding it; large, animated or exotic ones become plain PNG.
+    """Check a raster picture by its header; the type is what it is, not what it was called.
 
     Raises `DocumentError` (`BAD_IMAGE`, `IMAGE_BOMB`).
     """
-    info = images.inspect(data)
-    picture = images.decode(data)
-    small = max(picture.size) <= MAX_SIDE
-    if small and info.format in _DIRECT and not getattr(picture, "is_animated", False):
-        return Asset(data, _DIRECT[info.format])
-    if picture.mode not in ("1", "L", "LA", "P", "RGB", "RGBA"):
-        picture = picture.convert("RGB")
-    if not small:
-        if picture.mode in ("1", "P"):
-            picture = picture.convert("RGBA")
-        picture.thumbnail((MAX_SIDE, MAX_SIDE), Pillow.Resampling.LANCZOS)
-    out = io.BytesIO()
-    if info.format == "jpeg":
-        picture.convert("RGB").save(out, "JPEG", quality=90)
-        return Asset(out.getvalue(), "image/jpeg")
-    picture.save(out, "PNG")
-    return Asset(out.getvalue(), "image/png")
+    return Asset(data, f"image/{images.inspect(data).format}")
 
 
 def data_asset(url: str) -> Asset | None:
@@ -140,30 +115,6 @@ def clean_svg(source: bytes | etree._Element, resolve: Resolve | None = None) ->
     if "viewBox" not in clean.attrib:
         clean.set("viewBox", f"0 0 {width:g} {height:g}")
     return etree.tostring(clean)
-
-
-def browser_draw(browser: Browser) -> Draw:
-    """A `Draw` by a browser: the SVG is an image there, where no script of it could run."""
-
-    def draw(svg: bytes) -> Asset:
-        width, height = _size(etree.fromstring(svg))
-        scale = min(2.0, _SVG_SIDE / max(width, height, 1))
-        shown = {"svg": Asset(svg, "image/svg+xml")}
-        size = (max(1, round(width)), max(1, round(height)))
-        factor = scale if max(size) * scale >= 1 else 1.0
-        # A viewport has whole pixels and a limit: what is larger is shrunk by the page itself.
-        if scale < 1:
-            size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            factor = 1.0
-        with browser.page(width=size[0], height=size[1], scale=factor, resources=shown) as page:
-            page.set_content(
-                "<!doctype html><style>*{margin:0;padding:0}img{display:block;"
-                f"width:{size[0]}px;height:{size[1]}px}}</style><img src='{ORIGIN}svg'>",
-                wait_until="load",
-            )
-            return Asset(page.screenshot(type="png"), "image/png")
-
-    return draw
 
 
 def _copy_svg(source: etree._Element, target: etree._Element, resolve: Resolve | None) -> None:

@@ -19,7 +19,6 @@ from lxml import etree
 
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.render.assets import (
-    Draw,
     Resolve,
     clean_svg,
     data_asset,
@@ -116,16 +115,14 @@ def clean_html(
     vertical: bool = False,
     direction: str = "",
     resolve: Resolve | None = None,
-    draw: Draw | None = None,
 ) -> Clean:
     """Write `root` (a document or any element of one) as clean HTML.
 
     `language` is the article's; `name` is the document's own file name, by which links into
     itself are known; `direction` (`ltr`, `rtl`) holds where the document says nothing.
-    `resolve` finds pictures by the path the document gives, `draw` makes SVGs rasters; without
-    them pictures, or SVGs, are left out. `root` may be changed.
+    `resolve` finds pictures by the path the document gives. `root` may be changed.
     """
-    return _Cleaner(find_notes(root, name), resolve, draw).run(root, language, vertical, direction)
+    return _Cleaner(find_notes(root, name), resolve).run(root, language, vertical, direction)
 
 
 def clean_fragment(markup: str, *, language: str = "und", resolve: Resolve | None = None) -> Clean:
@@ -141,10 +138,9 @@ def clean_text(text: str) -> str:
 
 
 class _Cleaner:
-    def __init__(self, notes: Notes, resolve: Resolve | None, draw: Draw | None) -> None:
+    def __init__(self, notes: Notes, resolve: Resolve | None) -> None:
         self._notes = notes
         self._resolve = resolve
-        self._draw = draw
         self._assets: dict[str, Asset] = {}
         self._left_out: list[LeftOut] = []
         self._names: dict[str, str | None] = {}  # a picture by the path that names it
@@ -345,10 +341,7 @@ class _Cleaner:
         return self._drawn(found.data) if is_svg(found) else raster_asset(found.data)
 
     def _drawn(self, svg: bytes | etree._Element) -> Asset:
-        sound = clean_svg(svg, self._resolve)
-        if self._draw is None:
-            raise DocumentError(Reason.BAD_IMAGE, "an SVG, and nothing at hand to draw it")
-        return self._draw(sound)
+        return Asset(clean_svg(svg, self._resolve), "image/svg+xml")
 
     def _keep(self, name: str, load: Callable[[], Asset]) -> str | None:
         try:
@@ -356,7 +349,7 @@ class _Cleaner:
         except DocumentError as error:
             self._left_out.append(LeftOut(name, error.reason, error.detail))
             return None
-        suffix = asset.media_type.partition("/")[2]
+        suffix = asset.media_type.partition("/")[2].partition("+")[0]
         kept = f"{hashlib.sha256(asset.data).hexdigest()[:16]}.{suffix}"
         self._assets[kept] = asset
         return kept

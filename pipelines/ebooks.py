@@ -1,0 +1,214 @@
+"""E-books: from an EPUB to the pages of its chapters, each beside the Markdown of what it shows.
+
+In: `.epub` files (also as members of tars). Out: one `document_ocr` sample a page: the page's
+image and its text. Chapters that are navigation, and pages with next to no text, are filtered;
+a page that fails its proof, or a chapter that cannot be read, is left out with the reason and
+takes nothing else with it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from dsvl_data.language import Language, identify
+from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.pipeline import (
+    Document,
+    DocumentRef,
+    Dropped,
+    InputSpec,
+    Limits,
+    Pipeline,
+    Settings,
+)
+from dsvl_data.read.archives import list_documents, read_bytes
+from dsvl_data.read.epub import Book, SpineItem, open_epub
+from dsvl_data.render.clean import Clean, clean_html, clean_text
+from dsvl_data.render.pages import Chapter, Page
+from dsvl_data.render.printer import Printer
+from dsvl_data.render.template import Template, choose, load_templates
+from dsvl_data.sample import Sample, Text
+
+VERSION = "1"
+_MAX_HEADER = 80
+
+
+class EbookOptions(Settings):
+    """What a recipe can set for e-books."""
+
+    longest_side: int = Field(
+        default=1024, ge=256, le=4096, description="longer side of a page image in pixels"
+    )
+    image_format: Literal["png", "jpg"] = Field(
+        default="png", description="format of the page images"
+    )
+    templates: tuple[str, ...] = Field(
+        default=(), description="names of the page designs to use; empty: all of them"
+    )
+    seed: int = Field(default=0, description="decides which chapter gets which page design")
+    min_characters: int = Field(
+        default=50, ge=1, description="visible characters below which a page is filtered"
+    )
+    keep_navigation: bool = Field(
+        default=False, description="keep tables of contents, indices and covers"
+    )
+    print_seconds: float = Field(
+        default=60, gt=0, description="wall-clock seconds that one chapter's print may take"
+    )
+
+    @field_validator("templates")
+    @classmethod
+    def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        known = {template.name: template for template in load_templates("books")}
+        for name in names:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, 1)
+                hint = f"; did you mean {near[0]!r}?" if near else ""
+                raise ValueError(f"no page design is called {name!r}{hint}")
+        if names and all(known[name].vertical for name in names):
+            raise ValueError("name one page design that is not vertical, for other books")
+        return names
+
+
+def list_ebooks(inputs: Sequence[InputSpec], options: EbookOptions) -> Iterable[DocumentRef]:
+    """List the EPUBs of the inputs."""
+    return list_documents(inputs, suffixes=(".epub",))
+
+
+class EbookConverter:
+    """Prints the chapters of books; holds one browser."""
+
+    def __init__(self, options: EbookOptions) -> None:
+        self._options = options
+        allowed = set(options.templates)
+        self._templates = [
+            template
+            for template in load_templates("books")
+            if not allowed or template.name in allowed
+        ]
+        self._printer = Printer(
+            longest_side=options.longest_side,
+            image_format=options.image_format,
+            timeout=options.print_seconds,
+        )
+
+    def __call__(self, documents: Sequence[Document]) -> Iterator[Sample | Dropped]:
+        """Yield the pages of each book in reading order."""
+        for document in documents:
+            yield from self._book(document, open_epub(document.data))
+
+    def close(self) -> None:
+        """End the browser."""
+        self._printer.close()
+
+    def _book(self, document: Document, book: Book) -> Iterator[Sample | Dropped]:
+        pages = 0
+        for item in book.spine:
+            try:
+                for page in self._chapter(document, book, item, pages):
+                    pages += not isinstance(page, Dropped) or page.score is not None
+                    yield page
+            except DocumentError as error:
+                yield document.dropped(error.reason, item=item.name, detail=error.detail)
+
+    def _chapter(
+        self, document: Document, book: Book, item: SpineItem, before: int
+    ) -> Iterator[Sample | Dropped]:
+        """Yield a chapter's pages; `before` is how many pages of the book came before it."""
+        source = book.chapter(item)
+        if source.navigation and not self._options.keep_navigation:
+            raise DocumentError(Reason.NAVIGATION, item.title)
+        clean = clean_html(
+            source.root,
+            name=item.name.rpartition("/")[2],
+            vertical=source.vertical and any(t.vertical for t in self._templates),
+            direction=source.direction,
+            resolve=lambda path: book.picture(item, path),
+        )
+        for left_out in clean.left_out:
+            name = f"{item.name}:{left_out.name}"
+            yield document.dropped(left_out.reason, item=name, detail=left_out.detail)
+        language = identify(_prose(clean))
+        if not any(str(text).strip() for text in clean.body.itertext()):
+            raise DocumentError(Reason.NO_TEXT, "the chapter has no text")
+        clean.body.set("lang", _font_language(language, book))
+        header = clean_text(item.title or book.title)[:_MAX_HEADER]
+        chapter = Chapter(clean.body, clean.body.get("lang", ""), header, clean.assets)
+        key = f"{document.ref.id}/{item.name}"
+        template = choose(self._templates, self._options.seed, key, chapter)
+        for number, page in enumerate(self._printer.pages(chapter, template)):
+            yield self._page(document, item, template, language, page, before + number)
+
+    def _page(
+        self,
+        document: Document,
+        item: SpineItem,
+        template: Template,
+        language: Language,
+        page: Page,
+        position: int,
+    ) -> Sample | Dropped:
+        name = f"{item.name}#{page.number}"
+        if page.failure is not None:
+            return document.dropped(page.failure, item=name, detail=page.detail, score=page.score)
+        if page.characters < self._options.min_characters:
+            detail = f"{page.characters} characters"
+            return document.dropped(Reason.NO_TEXT, item=name, detail=detail, score=page.score)
+        return document.sample(
+            position,
+            category="document_ocr",
+            segments=[page.image, Text(page.text)],
+            language=language.code,
+            details={
+                **self._printer.details,
+                "template": template.name,
+                "seed": str(self._options.seed),
+                "chapter": item.name,
+                "page": str(page.number),
+                "text_source": "dom",
+            },
+            scores={
+                "proof": page.score,
+                "language_confidence": language.confidence,
+                "characters": float(page.characters),
+            },
+        )
+
+
+def _prose(clean: Clean) -> str:
+    """A chapter's text without code and formulas, which are in no human language."""
+    pieces: list[str] = []
+    for element in clean.body.iter():
+        outside = element.tag not in ("pre", "code", "math") and not any(
+            parent.tag in ("pre", "math") for parent in element.iterancestors()
+        )
+        if outside and element.text:
+            pieces.append(element.text)
+        parents = element.tag == "math" or not any(p.tag == "math" for p in element.iterancestors())
+        if parents and element.tail and element is not clean.body:
+            pieces.append(element.tail)
+    prose = " ".join(pieces)
+    return prose if any(map(str.isalpha, prose)) else " ".join(map(str, clean.body.itertext()))
+
+
+def _font_language(language: Language, book: Book) -> str:
+    """The tag by which fonts are chosen: the text's own language, in the book's own region."""
+    declared = book.language.replace("_", "-")
+    return declared if declared.lower().partition("-")[0] == language.code else language.code
+
+
+PIPELINE = Pipeline(
+    name="ebooks",
+    version=VERSION,
+    options=EbookOptions,
+    source=list_ebooks,
+    reader=read_bytes,
+    converter=EbookConverter,
+    partition_size=4,
+    limits=Limits(seconds=900, document_mb=200),
+    needs_browser=True,
+)
