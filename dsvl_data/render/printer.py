@@ -34,9 +34,16 @@ from dsvl_data.render.flow import Flow, build_flow, visible
 from dsvl_data.render.markdown import write_line, write_markdown
 from dsvl_data.render.pages import Asset, Chapter, Page
 from dsvl_data.render.paginate import Share, paginate
-from dsvl_data.render.proof import Painted, find_faults, find_missing_glyphs, read_painted
+from dsvl_data.render.proof import find_faults
 from dsvl_data.render.raster import encode, rasterise
 from dsvl_data.render.template import Template
+from dsvl_data.render.textlayer import (
+    Painted,
+    drawn_fonts,
+    find_missing_glyphs,
+    lighten,
+    read_painted,
+)
 
 #: Visible characters a print: about a hundred pages, at which the browser stays below 500 MB.
 PRINT_LIMIT = 150_000
@@ -119,12 +126,14 @@ class Printer:
             name = flow.images[number][1]
             if not ok and name not in broken:
                 broken[name] = DocumentError(Reason.BAD_IMAGE, f"{name} is not shown")
+        pdf = lighten(pdf)
         with pymupdf.open("pdf", pdf) as document:
-            yield from self._prove(document, flow, template, broken, before)
+            yield from self._prove(document, drawn_fonts(pdf), flow, template, broken, before)
 
     def _prove(
         self,
         document: pymupdf.Document,
+        drawn: frozenset[bytes],
         flow: Flow,
         template: Template,
         broken: Mapping[str, DocumentError],
@@ -138,8 +147,10 @@ class Printer:
             zip(listings, painted, shares, strict=True)
         ):
             raster = rasterise(listing, longest_side=self.longest_side)
-            faults = find_faults(paint, raster, template, _formula_numbers(flow, paint, share))
-            missing = find_missing_glyphs(document[index])
+            faults = find_faults(
+                paint.spans, _formula_numbers(flow, paint, share), raster, template
+            )
+            missing = find_missing_glyphs(document[index], drawn)
             if missing:
                 faults.append(f"no font has a glyph for {missing[:20]!r}")
             if share.strange:
@@ -285,11 +296,18 @@ def _parts(chapter: Chapter) -> Iterator[Chapter]:
             yield replace(chapter, body=part)
             part = None
         if part is None:
-            part, filled = etree.Element(chapter.body.tag, dict(chapter.body.attrib)), 0
+            part, filled = _empty_copy(chapter.body), 0
         part.append(copy.deepcopy(block))
         filled += size
     if part is not None:
         yield replace(chapter, body=part)
+
+
+def _empty_copy(element: etree._Element) -> etree._Element:
+    empty = etree.Element(element.tag)
+    for key, value in element.attrib.items():
+        empty.set(key, value)
+    return empty
 
 
 def _text(flow: Flow, share: Share, painted: Painted) -> str:

@@ -1,0 +1,145 @@
+"""What a printed page paints: the text layer of a PDF that Chromium wrote.
+
+In: the PDF's bytes or one of its pages. Out: `Painted`: the letters of the page in painting
+order with their places, running head and foot apart; and the letters for which no font had a
+glyph. Text comes with Chromium's own `ActualText`, so ligatures, shaped scripts and look-alike
+glyphs arrive as the characters that the markup had.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import pymupdf
+
+from dsvl_data.render.flow import visible
+from dsvl_data.render.template import Template
+
+#: Points a CSS pixel.
+POINTS = 72 / 96
+
+_DIFFERENCES = re.compile(rb"/Differences \[[^\]]*\]")
+_TYPE3 = re.compile(rb"\n(\d+) 0 obj\n<</Type /Font\n/Subtype /Type3\b")
+_SHOWN = re.compile(rb"/F(\d+) [-\d.]+ Tf|<([0-9A-F]+)> Tj")
+_WIDE_ZERO = re.compile(rb"<(?:[0-9A-F]{4})*?0000")
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Text of one font on one line.
+
+    `box` is x0, y0, x1, y1 in points around the body of the letters (a font's own box reaches
+    into the neighbouring lines); `size` is the font's size in points.
+    """
+
+    text: str
+    box: tuple[float, float, float, float]
+    size: float
+
+
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """The spans of the content area in painting order and their visible characters.
+
+    `head` and `foot` are the lines of text in the upper and lower margin.
+    """
+
+    spans: list[Span]
+    text: str
+    head: str
+    foot: str
+
+
+def lighten(pdf: bytes) -> bytes:
+    """Return the same PDF, in which fonts made of drawings (Type 3) are quick to load.
+
+    Chromium embeds fonts with PostScript outlines, Noto CJK for one, as drawings, 255 slots
+    each, and names the drawing `g0` in every slot not used; MuPDF loads it 255 times. A name
+    that leads nowhere costs nothing and nothing else changes, file offsets included.
+    """
+    return _DIFFERENCES.sub(
+        lambda found: re.sub(rb"/g0(?=[\s\]])", b"/zz", found[0]),
+        pdf,
+    )
+
+
+def drawn_fonts(pdf: bytes) -> frozenset[bytes]:
+    """The numbers of the PDF's Type 3 fonts, whose glyphs have one byte, not two."""
+    return frozenset(_TYPE3.findall(pdf))
+
+
+def read_painted(listing: pymupdf.DisplayList, template: Template) -> Painted:
+    """Read a page's text layer."""
+    top, bottom = template.content[1] * POINTS, template.content[3] * POINTS
+    content: list[Span] = []
+    head: list[Span] = []
+    foot: list[Span] = []
+    page = pymupdf.TextPage(listing.get_textpage(0)).extractDICT()
+    for block in page["blocks"]:
+        for line in block["lines"]:
+            across = abs(line["dir"][0]) >= abs(line["dir"][1])
+            for span in line["spans"]:
+                text = span["text"]
+                if not text or text.isspace():
+                    continue
+                piece = Span(text, _box(span, text, across, template.vertical), span["size"])
+                if piece.box[3] <= top - 1:
+                    head.append(piece)
+                elif piece.box[1] >= bottom + 1:
+                    foot.append(piece)
+                else:
+                    content.append(piece)
+    return Painted(
+        content, visible("".join([span.text for span in content])), _line(head), _line(foot)
+    )
+
+
+def find_missing_glyphs(page: pymupdf.Page, drawn: frozenset[bytes]) -> str:
+    """Characters of the page that no font has a glyph for, which show as empty boxes.
+
+    Glyph 0 is that box in every font. `drawn` is what `drawn_fonts` found.
+    """
+    if not _shows_glyph_zero(page.read_contents(), drawn):
+        return ""
+    return "".join(
+        chr(character[0]) if character[0] > 0 else "\ufffd"
+        for span in page.get_texttrace()
+        for character in span["chars"]
+        if character[1] == 0 and not chr(max(character[0], 0)).isspace()
+    )
+
+
+def _shows_glyph_zero(content: bytes, drawn: frozenset[bytes]) -> bool:
+    if _WIDE_ZERO.search(content):
+        return True
+    if not drawn:
+        return False
+    single = False
+    for font, shown in _SHOWN.findall(content):
+        if font:
+            single = font in drawn
+        elif single and b"00" in shown and "00" in re.findall("..", shown.decode()):
+            return True
+    return False
+
+
+def _box(
+    span: dict[str, object], text: str, across: bool, vertical: bool
+) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = span["bbox"]  # type: ignore[misc]
+    size: float = span["size"]  # type: ignore[assignment]
+    base: float = span["origin"][1]  # type: ignore[index]
+    if not across:
+        middle = (x0 + x1) / 2
+        return middle - 0.25 * size, y0, middle + 0.25 * size, y1
+    if vertical:
+        middle = (x0 + x1) / 2
+        return middle - 0.25 * size, base - 0.85 * size, middle + 0.25 * size, base + 0.1 * size
+    spaces = len(text) - len(text.rstrip())
+    return x0, base - 0.5 * size, x1 - 0.3 * size * spaces, base
+
+
+def _line(spans: list[Span]) -> str:
+    spans = sorted(spans, key=lambda span: (round(span.box[3]), span.box[0]))
+    return " ".join(span.text.strip() for span in spans)
