@@ -79,7 +79,9 @@ class _Note(Settings):
     """What is remembered of a finished group."""
 
     digest: str
+    category: str
     shards: list[ShardRecord]
+    members: list[str]
     totals: Breakdown
 
 
@@ -141,9 +143,13 @@ def build_shards(
             progress(state)
 
     done = [note for group in groups if (note := notes[group.name]) is not None]
+    members: dict[str, set[str]] = {}
+    for note in done:
+        members.setdefault(note.category, set()).update(note.members)
     manifest = manifests.make(
         [shard for note in done for shard in note.shards],
         manifests.merge(note.totals for note in done),
+        members,
         recipe=recipe or {},
         settings=settings,
         tokenizer=counter.name,
@@ -181,12 +187,20 @@ def _build_group(job: tuple[str, Group, ShardSettings]) -> tuple[str, _Note]:
                 f"the parts of {group.name} changed while their shards were built; run it again"
             )
         records, totals = [], []
+        members: set[str] = set()
         for name, (start, stop) in zip(group.shards, runs, strict=True):
             samples_of = (spool.read(number) for number in order[start:stop])
             digest, entries = write_shard(storage.join(out, name), samples_of)
             totals.append(manifests.breakdown(entries))
+            members.update(member.name for entry in entries for member in entry.members)
             records.append(manifests.shard_record(name, group.category, digest, totals[-1]))
-    note = _Note(digest=group.digest, shards=records, totals=manifests.merge(totals))
+    note = _Note(
+        digest=group.digest,
+        category=group.category,
+        shards=records,
+        members=manifests.sort_members(members),
+        totals=manifests.merge(totals),
+    )
     storage.atomic_write(note_path, note.model_dump_json().encode())
     return group.name, note
 

@@ -83,6 +83,9 @@ class Manifest(Settings):
     tokens_per_image: int = IMAGE_TOKENS
     versions: dict[str, str]
     shards: list[ShardRecord]
+    members: dict[str, list[str]] = Field(
+        description="by category, the names that stand behind `KEY.` in its shards"
+    )
     total: Counts
     totals: Breakdown
 
@@ -125,6 +128,7 @@ def merge(breakdowns: Iterable[Breakdown]) -> Breakdown:
 def make(
     shards: list[ShardRecord],
     totals: Breakdown,
+    members: Mapping[str, Iterable[str]],
     *,
     recipe: Mapping[str, Any],
     settings: ShardSettings,
@@ -138,9 +142,15 @@ def make(
         tokenizer=tokenizer,
         versions=_versions(),
         shards=shards,
+        members={category: sort_members(names) for category, names in sorted(members.items())},
         total=_total(totals),
         totals=totals,
     )
+
+
+def sort_members(names: Iterable[str]) -> list[str]:
+    """Sort members' names as they stand in a sample: `json`, `0.png`, `1.png`, ..., `10.png`."""
+    return sorted(set(names), key=lambda name: (name[:1].isdigit(), len(name), name))
 
 
 def canonical(value: Any) -> bytes:
