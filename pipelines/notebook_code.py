@@ -55,6 +55,10 @@ _LANGUAGES = {
     "writefile": "text",
     "file": "text",
 }
+#: Cell magics around Python, with lines of their own or other magics below.
+_AROUND_PYTHON = frozenset(
+    ["time", "timeit", "capture", "prun", "px", "python", "python3", "memit", "snakeviz", "debug"]
+)
 _COMMENTS = {
     "#": "python python2 r julia bash perl ruby cython octave elixir yaml powershell coffeescript",
     "//": "javascript typescript c c++ scala go rust java c# f# kotlin swift php groovy",
@@ -110,7 +114,7 @@ def plain(source: str, language: str) -> Code:
         body = source[magic.end() :]
         if name in _LANGUAGES:
             return Code(_LANGUAGES[name], body.strip("\n"), lost + 1)
-        if not _parses(body) and not _parses(_without_magics(body)[0]):
+        if name not in _AROUND_PYTHON and not _parses(_without_magics(body)[0]):
             return Code(name, body.strip("\n"), lost + 1)
         source, lost = body, lost + 1
     if _parses(source):

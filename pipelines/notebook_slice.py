@@ -12,6 +12,7 @@ known without running it, the slice takes too much rather than too little, but f
 - methods and functions known to be read-only (`df.head()`, `print(x)`) change nothing;
 - a library is changed by its settings only (`plt.rcParams[...] = ...`, `np.random.seed(0)`),
   so that the drawing calls of earlier cells are not taken for a later figure;
+- an object that a function returns without having made it is not known to be the same object;
 - random generators: what an earlier draw leaves behind is not followed.
 
 A function needs what its body names where it is *called*, not where it is defined, so the
