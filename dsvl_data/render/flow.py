@@ -45,6 +45,8 @@ _PARAGRAPHS = frozenset(
 )  # fmt: skip
 _UNSEEN_MATH = frozenset(("annotation", "annotation-xml", "mphantom"))
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
+#: What a line is not broken in: letters and digits but those of Chinese and Japanese.
+_UNBROKEN = re.compile("[^\\s\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uffef]+")
 _BULLETS = ("•", "–", "·")
 _ALPHABETS = {
     "bold": "BOLD",
@@ -212,7 +214,7 @@ class _Builder:
             return self._reference(node)
         outer = self._direction
         self._direction = attributes.get("dir", outer)
-        self._html.append(self._open(tag, attributes))
+        self._html.append(self._open(tag, attributes, _table_style(element, tag)))
         if tag == "pre" and (element.text or "").startswith("\n"):
             self._html.append("\n")  # a parser swallows the first one
         if tag == "aside" and attributes.get("data-label"):
@@ -352,8 +354,11 @@ class _Builder:
                 self._formula(child, node)
         self._html.append(f"</{tag}>")
 
-    def _open(self, tag: str, attributes: Mapping[str, str]) -> str:
-        return _tag(tag, {k: v for k, v in attributes.items() if k in _KEPT_ATTRIBUTES})
+    def _open(self, tag: str, attributes: Mapping[str, str], style: str = "") -> str:
+        kept = {k: v for k, v in attributes.items() if k in _KEPT_ATTRIBUTES}
+        if style:
+            kept["style"] = style
+        return _tag(tag, kept)
 
 
 def _attributes(element: etree._Element) -> dict[str, str]:
@@ -363,6 +368,17 @@ def _attributes(element: etree._Element) -> dict[str, str]:
 def _tag(tag: str, attributes: Mapping[str, str]) -> str:
     written = "".join(f' {key}="{html.escape(value)}"' for key, value in attributes.items())
     return f"<{tag}{written}>"
+
+
+def _table_style(element: etree._Element, tag: str) -> str:
+    """What the style sheet cannot know of a table: its columns, and each cell's longest word."""
+    if tag == "table":
+        return f"--cells:{max((len(row) for row in element.iter('tr')), default=1)}"
+    if tag in ("td", "th"):
+        text = "".join(str(part) for part in element.itertext())
+        words = text.split() if text.isascii() else _UNBROKEN.findall(text)
+        return f"--word:{min(max(map(len, words), default=0), 40)}"
+    return ""
 
 
 def _styled(text: str, variant: str | None) -> str:

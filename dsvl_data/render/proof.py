@@ -107,9 +107,8 @@ def _overlapping(
         wide = np.minimum(x1[a], x1[b]) - np.maximum(x0[a], x0[b])
         high = np.minimum(y1[a], y1[b]) - np.maximum(y0[a], y0[b])
         # Slanted letters reach a quarter of their size over the next one.
-        much = np.minimum(
-            0.35 * np.minimum(sizes[a], sizes[b]), 0.8 * np.minimum(width[a], width[b])
-        )
+        slant = 0.35 * np.minimum(sizes[a], sizes[b])
+        much = np.minimum(slant, 0.8 * np.minimum(width[a], width[b]))
         flat = np.minimum((y1 - y0)[a], (y1 - y0)[b])
         met = (wide > much) & (high > 0.3 * flat)
         met &= (numbers[a] < 0) | (numbers[a] != numbers[b])
@@ -127,8 +126,7 @@ def _faint(boxes: _Boxes, raster: Raster) -> NDArray[np.bool_]:
     faint = np.zeros(len(boxes), bool)
     for number, (x0, y0, x1, y1) in enumerate(areas.tolist()):
         area = raster.pixels[y0:y1, x0:x1]
-        if not any(
-            int(area[..., c].max()) - int(area[..., c].min()) >= _CONTRAST for c in (1, 0, 2)
-        ):
-            faint[number] = True
+        # Green first: it alone settles all but a few.
+        channels = (area[..., channel] for channel in (1, 0, 2))
+        faint[number] = not any(int(c.max()) - int(c.min()) >= _CONTRAST for c in channels)
     return faint

@@ -60,9 +60,10 @@ class Template:
     def stylesheet(self) -> str:
         """The whole style of a print; the sizes that pictures must fit in are its variables."""
         left, top, right, bottom = self.content
+        line = bottom - top if self.vertical else right - left
         sizes = (
             f":root{{--content-width:{right - left:g}px;--content-height:{bottom - top:g}px;"
-            f"--column-count:{self.columns}}}"
+            f"--column-width:{line / self.columns - 24:g}px}}"
         )
         return f"{sizes}\n{_read(_FOLDER / 'base.css')}\n{self.css}"
 

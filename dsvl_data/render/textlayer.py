@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 import pymupdf
 
@@ -125,11 +126,10 @@ def _shows_glyph_zero(content: bytes, drawn: frozenset[bytes]) -> bool:
 
 
 def _box(
-    span: dict[str, object], text: str, across: bool, vertical: bool
+    span: dict[str, Any], text: str, across: bool, vertical: bool
 ) -> tuple[float, float, float, float]:
-    x0, y0, x1, y1 = span["bbox"]  # type: ignore[misc]
-    size: float = span["size"]  # type: ignore[assignment]
-    base: float = span["origin"][1]  # type: ignore[index]
+    x0, y0, x1, y1 = span["bbox"]
+    size, base = span["size"], span["origin"][1]
     if not across:
         middle = (x0 + x1) / 2
         return middle - 0.25 * size, y0, middle + 0.25 * size, y1
