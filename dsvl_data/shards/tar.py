@@ -124,9 +124,7 @@ def header(name: str, size: int) -> bytes:
         raise ValueError(f"a member's name must not be empty, hold a NUL or end in '/': {name!r}")
     if len(raw) <= _MAX_NAME and size < _MAX_SIZE and name.isascii():
         return _ustar(raw, size, b"0")
-    records = b""
-    if len(raw) > _MAX_NAME or not name.isascii():
-        records += _pax_record(b"path", raw)
+    records = _pax_record(b"path", raw)
     if size >= _MAX_SIZE:
         records += _pax_record(b"size", b"%d" % size)
     # A reader without pax sees a name that still tells members apart, and no size it trusts.

@@ -14,10 +14,8 @@ from PIL import Image as Pillow
 
 from dsvl_data.sample import Image, Origin, Provenance, Sample, Text, to_batch
 
-WORDS = (
-    "page figure table 图 表 公式 数据 the of and x = y + 1\n def plot(data): <b>&amp;</b> "
-    "émigré Straße нет"
-).split(" ")
+WORDS = ("page", "图", "表格", "the", "of", "=", "y", "+1
+", "plot(x):", "<b>&amp;</b>", "Straße", "нет")
 
 
 def picture(random_: random.Random, format_: str = "png") -> Image:
