@@ -27,7 +27,12 @@ from dsvl_data.render.parse import attribute, decode, name_of, parse_markup, par
 _FONT_OBFUSCATION = frozenset(
     ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 )
-_NAVIGATION_TYPES = frozenset(("toc", "cover", "index", "landmarks", "page-list", "loi", "lot"))
+_NAVIGATION_TYPES = frozenset(
+    ("toc", "cover", "index", "landmarks", "page-list", "loi", "lot", "doc-toc", "doc-cover",
+     "doc-index", "doc-pagelist")
+)  # fmt: skip
+_SECTIONS = ("section", "div", "nav")
+_WHOLE = 0.9  # of a page's text, the share that makes a section stand for the page
 _GUIDE_NAVIGATION = frozenset(("toc", "cover", "index", "loi", "lot"))
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
@@ -87,7 +92,10 @@ class Book:
         Raises `DocumentError`: `NEEDS_NETWORK` for an address, `UNSAFE_PATH` for a path out of
         the book.
         """
-        parts = urlsplit(path.strip())
+        try:
+            parts = urlsplit(path.strip())
+        except ValueError as error:
+            raise DocumentError(Reason.MISSING_IMAGE, f"no path: {error}") from error
         if parts.scheme in ("http", "https", "ftp") or parts.netloc:
             raise DocumentError(Reason.NEEDS_NETWORK, "the picture is not in the book")
         if parts.scheme:
@@ -99,6 +107,7 @@ class Book:
         return self._names.get(name) or self._names.get(_folded(name))
 
     def _read(self, name: str) -> bytes:
+        _check_inside(name, name)
         found = self._find(name)
         if found is None:
             raise DocumentError(Reason.UNREADABLE, f"{name} is not in the archive")
@@ -123,7 +132,7 @@ class Book:
             if name == "style":
                 yield "".join(map(str, element.itertext()))
             elif name == "link" and "stylesheet" in attribute(element, "rel").lower():
-                found = self._find(_join(item.name, urlsplit(attribute(element, "href")).path))
+                found = self._find(_target(item.name, attribute(element, "href")))
                 if found is not None:
                     yield decode(self._archive.read(found)[:1_000_000])
 
@@ -152,7 +161,7 @@ def open_epub(data: bytes) -> Book:
         if item is None:
             spine.append(_absent(len(spine), itemref.get("idref") or ""))
             continue
-        name = _join(package_name, urlsplit(item.get("href") or "").path)
+        name = _target(package_name, item.get("href") or "")
         if name in seen:
             continue
         seen.add(name)
@@ -241,7 +250,7 @@ def _apple_fixed(archive: ZipArchive, names: Mapping[str, str]) -> bool:
 def _guide(package: etree._Element, package_name: str) -> set[str]:
     """Paths that the package itself calls table of contents, cover or index."""
     return {
-        _join(package_name, urlsplit(element.get("href") or "").path)
+        _target(package_name, element.get("href") or "")
         for element in package.iter("{*}reference")
         if (element.get("type") or "").lower() in _GUIDE_NAVIGATION
     }
@@ -259,7 +268,7 @@ def _titles(
         is_nav = "nav" in (item.get("properties") or "").split()
         if not is_nav and item.get("media-type") != "application/x-dtbncx+xml":
             continue
-        name = _join(package_name, urlsplit(item.get("href") or "").path)
+        name = _target(package_name, item.get("href") or "")
         found = names.get(name) or names.get(_folded(name))
         if found is None:
             continue
@@ -268,9 +277,8 @@ def _titles(
         except DocumentError:  # titles are an ornament: the book does without
             continue
         for target, title in _nav_links(root) if is_nav else _ncx_points(root):
-            path = _join(name, urlsplit(target).path)
             if title and "#" not in target:
-                titles.setdefault(path, title)
+                titles.setdefault(_target(name, target), title)
     return titles
 
 
@@ -292,16 +300,14 @@ def _is_navigation(root: etree._Element) -> bool:
     body = _body(root)
     if body is None:
         return False
-    sections = [body, *(child for child in body if name_of(child) in ("section", "div", "nav"))]
-    alone = [section for section in sections if len(sections) <= 2 or section is body]
-    for section in alone:
-        if {*attribute(section, "type").split(), *attribute(section, "role").split()} & (
-            _NAVIGATION_TYPES | {"doc-toc", "doc-cover", "doc-index"}
-        ):
+    length = max(1, len(_squeezed(body)))
+    for section in (body, *(child for child in body if name_of(child) in _SECTIONS)):
+        kinds = {*attribute(section, "type").split(), *attribute(section, "role").split()}
+        if kinds & _NAVIGATION_TYPES and len(_squeezed(section)) >= _WHOLE * length:
             return True
     links = [element for element in body.iter() if name_of(element) == "a" and element.get("href")]
     linked = sum(len(_squeezed(element)) for element in links if not _is_address(element))
-    return len(links) >= _LINKS and linked > _LINKED_SHARE * max(1, len(_squeezed(body)))
+    return len(links) >= _LINKS and linked > _LINKED_SHARE * length
 
 
 def _is_address(link: etree._Element) -> bool:
@@ -342,9 +348,21 @@ def _join(base: str, path: str) -> str:
     if not decoded:
         return base
     joined = posixpath.normpath(posixpath.join(posixpath.dirname(base), decoded))
-    if joined.startswith(("../", "/")) or joined == ".." or "\\" in joined or "\0" in joined:
-        raise DocumentError(Reason.UNSAFE_PATH, f"{path!r} leads out of the book")
+    _check_inside(joined, path)
     return joined
+
+
+def _check_inside(name: str, given: str) -> None:
+    if name.startswith(("../", "/")) or name == ".." or "\\" in name or "\0" in name:
+        raise DocumentError(Reason.UNSAFE_PATH, f"{given!r} leads out of the book")
+
+
+def _target(base: str, href: str) -> str:
+    """`_join` for the package's own tables: what leads out stays as it is, and is never found."""
+    try:
+        return _join(base, urlsplit(href).path)
+    except (DocumentError, ValueError):
+        return href
 
 
 def _folded(name: str) -> str:
