@@ -1,4 +1,4 @@
-"""In: `ebooks/src/BOOK/`: `book.toml`, chapters as `NN-name.html`, `images/`. Out: `ebooks/BOOK.epub`.
+"""In: `ebooks/src/BOOK/` (`book.toml`, `NN-name.html`, `images/`). Out: `ebooks/BOOK.epub`.
 
 A chapter is the well-formed inside of a `body`. Two short forms save typing: `<note>..</note>`
 becomes a footnote with its reference, `<m>..</m>` and `<M>..</M>` become inline and displayed
