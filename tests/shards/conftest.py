@@ -14,8 +14,20 @@ from PIL import Image as Pillow
 
 from dsvl_data.sample import Image, Origin, Provenance, Sample, Text, to_batch
 
-WORDS = ("page", "图", "表格", "the", "of", "=", "y", "+1
-", "plot(x):", "<b>&amp;</b>", "Straße", "нет")
+WORDS = [
+    "page",
+    "图",
+    "表格",
+    "the",
+    "of",
+    "=",
+    "y",
+    "+1",
+    "\n",
+    "plot(x):",
+    "<b>&amp;</b>",
+    "Straße",
+]
 
 
 def picture(random_: random.Random, format_: str = "png") -> Image:
