@@ -65,7 +65,9 @@ class Template:
             f":root{{--content-width:{right - left:g}px;--content-height:{bottom - top:g}px;"
             f"--column-width:{line / self.columns - 24:g}px}}"
         )
-        return f"{sizes}\n{_read(_FOLDER / 'base.css')}\n{self.css}"
+        family = _FOLDER / f"{self.family}.css"
+        shared = _read(family) if family.is_file() else ""
+        return f"{sizes}\n{_read(_FOLDER / 'base.css')}\n{shared}\n{self.css}"
 
     def suits(self, chapter: Chapter) -> bool:
         """Whether this design can show the chapter: vertical ones are for vertical text only."""

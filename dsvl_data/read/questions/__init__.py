@@ -1,0 +1,17 @@
+"""Exam questions from the files that teachers and data sets keep them in."""
+
+from dsvl_data.read.questions.files import Format, list_questions, read_questions, read_slice
+from dsvl_data.read.questions.mapping import Mapping
+from dsvl_data.read.questions.record import Passage, Picture, Question, Refused
+
+__all__ = [
+    "Format",
+    "Mapping",
+    "Passage",
+    "Picture",
+    "Question",
+    "Refused",
+    "list_questions",
+    "read_questions",
+    "read_slice",
+]
