@@ -48,7 +48,8 @@ SPECS = {
 }
 #: Same figure, same bytes: no dates in the SVG, no random ids.
 QUIET = (
-    "import matplotlib, warnings\n"
+    "import matplotlib, os, warnings\n"
+    "os.environ['SOURCE_DATE_EPOCH'] = '1767225600'\n"
     "matplotlib.rcParams['svg.hashsalt'] = 'samples'\n"
     "warnings.filterwarnings('ignore')\n"
     "get_ipython().run_line_magic('matplotlib', 'inline')\n"
