@@ -100,7 +100,8 @@ class Flow:
     `html` is the article's markup; `text` holds its visible characters, one a position.
     `unordered` are the position ranges whose characters a browser may paint in another order
     (formulas, paragraphs with ruby or right-to-left words); `formulas` the ranges of formulas;
-    `images` the position before which each picture stands, with its name.
+    `images` the position before which each picture stands, with its name; `cells` the position
+    at which each table cell starts.
     """
 
     root: Node
@@ -109,6 +110,7 @@ class Flow:
     unordered: list[tuple[int, int]]
     formulas: list[tuple[int, int]]
     images: list[tuple[int, str]]
+    cells: list[int]
 
 
 def build_flow(
@@ -183,6 +185,7 @@ class _Builder:
         self._unordered: list[tuple[int, int]] = []
         self._formulas: list[tuple[int, int]] = []
         self._images: list[tuple[int, str]] = []
+        self._cells: list[int] = []
         self._direction = "ltr"
         self._last_reordered = -1
         self._pending = ""  # a marker that waits for the first line of its item
@@ -196,6 +199,7 @@ class _Builder:
             unordered=_merged(self._unordered),
             formulas=self._formulas,
             images=self._images,
+            cells=self._cells,
         )
 
     def _element(self, element: etree._Element, depth: int) -> Node:
@@ -212,6 +216,8 @@ class _Builder:
             return node
         if tag == "a":
             return self._reference(node)
+        if tag in ("td", "th"):
+            self._cells.append(self._position)
         outer = self._direction
         self._direction = attributes.get("dir", outer)
         self._html.append(self._open(tag, attributes, _table_style(element, tag)))

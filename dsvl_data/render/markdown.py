@@ -162,8 +162,10 @@ class _Writer:
             if self._has(item.start):
                 marker = "- " if node.tag == "ul" else f"{item.attributes['marker']} "
                 text = _prefixed(text, marker, " " * len(marker)) if text else marker.rstrip()
+            elif text:
+                text += "\n"  # or the next number would not start a list
             items.append(text)
-        return "\n".join(items)
+        return "\n".join(items).rstrip("\n")
 
     def _definitions(self, node: Node) -> str:
         lines: list[str] = []

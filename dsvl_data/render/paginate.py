@@ -15,16 +15,21 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 
 from dsvl_data.render.flow import Flow, fold
 
-#: How far ahead a fragment is looked for, in characters.
-_HORIZON = 20_000
-#: A fragment is known again by this many characters, fewer at a gap's start.
-_ANCHOR = 12
-_MIN_ANCHOR = 4
+#: How many cells ahead a row's fragments may begin.
+_CELLS_AHEAD = 60
+#: Agreement over this many characters settles a choice; so many must agree after a flaw.
+_LOOK = 64
+_AFTER_FLAW = 6
+#: After so many a page is given up: it has failed, and hostile input must not cost minutes.
+_MAX_FLAWS = 20
+#: Lines painted in another order than said are put right within so many characters.
+_WINDOW = 4000
 
 
 @dataclass(slots=True)
@@ -54,14 +59,14 @@ class Share:
         return agreed / max(1, agreed + len(self.strange) + len(self.missing))
 
 
-def paginate(flow: Flow, pages: list[str]) -> list[Share]:
+def paginate(flow: Flow, pages: Sequence[Sequence[str]]) -> list[Share]:
     """Match the painted characters of all pages with the flow.
 
-    `pages` holds, for each page, its visible characters without white space in painting
-    order. Every position of the flow is in exactly one page's `ranges` or in one `missing`.
+    `pages` holds, for each page, the visible characters of its spans in painting order. Every
+    position of the flow is in exactly one page's `ranges` or in one page's `missing`.
     """
     matcher = _Matcher(flow)
-    shares = [matcher.page(fold(text)) for text in pages]
+    shares = [matcher.page(spans) for spans in pages]
     matcher.blame(shares)
     return shares
 
@@ -76,22 +81,21 @@ class _Matcher:
             self._starts = [0, *accumulate(len(fold(c)) for c in flow.text)]
         self._unordered = [(self._index(a), self._index(b)) for a, b in flow.unordered]
         self._unordered_starts = [start for start, _ in self._unordered]
+        self._cells = [self._index(position) for position in flow.cells]
         self._frontier = 0
         self._gaps: list[tuple[int, int]] = []
 
-    def page(self, painted: str) -> Share:
-        """Take the next page. `painted` is folded."""
+    def page(self, spans: Sequence[str]) -> Share:
+        """Take the next page."""
+        painted = fold("".join(spans))
         end = self._frontier + len(painted)
         if not self._gaps and self._text[self._frontier : end] == painted:
             taken = [(self._frontier, end)]
             self._frontier = end
             return self._share(taken, painted)
-        taken, strange = self._align(painted)
+        borders = [0, *accumulate(len(fold(span)) for span in spans)]
+        taken, strange = self._align(painted, borders)
         return self._share(taken, painted, strange)
-
-    def _share(self, taken: list[tuple[int, int]], painted: str, strange: str = "") -> Share:
-        order = [self._position_range(piece) for piece in taken]
-        return Share(_merged(order), order, len(painted), strange)
 
     def blame(self, shares: list[Share]) -> None:
         """Charge what no page showed to the page on which it should have been."""
@@ -106,57 +110,101 @@ class _Matcher:
                 return
             page.missing += self._raw[start:end]
 
-    def _align(self, painted: str) -> tuple[list[tuple[int, int]], str]:
+    def _share(self, taken: list[tuple[int, int]], painted: str, strange: str = "") -> Share:
+        order = [self._position_range(piece) for piece in taken]
+        return Share(_merged(order), order, len(painted), strange)
+
+    def _align(self, painted: str, borders: list[int]) -> tuple[list[tuple[int, int]], str]:
         taken: list[tuple[int, int]] = []
         strange: list[str] = []
-        here, limit = self._resume(painted, 0)
         position = 0
+        here, limit = self._frontier, len(self._text)
+        if self._gaps:
+            here, limit = self._best(painted, 0, self._left(0), borders[1]) or (here, limit)
+        flaws = 0
         while position < len(painted):
-            length = _common(painted, position, self._text, here, limit)
+            agreed = _common(painted, position, self._text, here, limit)
+            stop = position + agreed
+            if stop < len(painted):
+                # The flow is left between spans only: back to the border before the flaw.
+                stop = max(position, borders[bisect_right(borders, stop) - 1])
+            if stop > position:
+                self._take(here, here + stop - position, taken)
+                here, position = here + stop - position, stop
+                if position == len(painted):
+                    break
+            length = self._permuted(painted, position, here, limit)
             if length:
                 self._take(here, here + length, taken)
                 here, position = here + length, position + length
-                if position == len(painted):
-                    break
-            if here < limit:
-                length = self._permuted(painted, position, here, limit)
-                if length:
-                    self._take(here, here + length, taken)
-                    here, position = here + length, position + length
-                    continue
-            found = self._find(painted, position)
-            if found is None:
-                strange.append(painted[position])
-                position += 1
-            else:
+                continue
+            border = borders[bisect_right(borders, position)]
+            found = self._best(painted, position, self._left(here), border)
+            if found is not None and found[0] != here:
                 here, limit = found
+                continue
+            flaws += 1
+            if flaws > _MAX_FLAWS:
+                strange.append(painted[position:])
+                self._skip(painted, position)
+                break
+            # A flaw within a span: take what agrees, then one character on either side.
+            agreed = _common(painted, position, self._text, here, limit)
+            self._take(here, here + agreed, taken)
+            here, position = here + agreed, position + agreed
+            if position < len(painted):
+                shown, said = self._flaw(painted, position, here, limit)
+                strange.append(painted[position : position + shown])
+                position, here = position + shown, here + said
         return taken, "".join(strange)
 
-    def _resume(self, painted: str, position: int) -> tuple[int, int]:
-        """Where to go on: at the gap or frontier whose first characters are painted next."""
-        return self._find(painted, position) or (self._frontier, len(self._text))
+    def _left(self, here: int) -> list[tuple[int, int]]:
+        """Where painting can go on, likeliest first: (index, limit).
 
-    def _find(self, painted: str, position: int) -> tuple[int, int] | None:
-        """Find what is painted from `position` on in what the flow has left: (index, limit)."""
-        text, left = self._text, [*self._gaps, (self._frontier, len(self._text))]
-        # A fragment goes on exactly where its cell or column was cut: at the start of what is
-        # left. The longest agreement wins; a tie goes to the earliest.
-        best, best_length = None, 0
-        for start, end in left:
-            length = _common(painted, position, text, start, min(end, start + 200))
-            if length > best_length:
-                best, best_length = (start, end), length
-        if best is not None and (best_length >= _ANCHOR or best_length == len(painted) - position):
-            return best
-        for size in (4 * _ANCHOR, _ANCHOR, _MIN_ANCHOR):
-            key = painted[position : position + size]
-            if len(key) < size:
-                continue
-            for start, end in left:
-                found = text.find(key, start, min(end, start + _HORIZON))
-                if found >= 0:
-                    return found, end
+        A fragment of a cell or column goes on where an earlier page or column cut it: at the
+        start of a gap. Else it is the frontier, or a cell that nothing was shown of yet.
+        """
+        end = len(self._text)
+        gaps = sorted(self._gaps, key=lambda gap: (gap[0] < here, gap[0]))
+        first = bisect_right(self._cells, self._frontier)
+        cells = [(cell, end) for cell in self._cells[first : first + _CELLS_AHEAD]]
+        inside: list[tuple[int, int]] = []
+        for low, high in gaps:
+            first, last = bisect_right(self._cells, low), bisect_left(self._cells, high)
+            inside += [(cell, high) for cell in self._cells[first:last]]
+        return [*gaps, *cells, *inside[:_CELLS_AHEAD], (self._frontier, end)]
+
+    def _best(
+        self, painted: str, position: int, left: list[tuple[int, int]], border: int
+    ) -> tuple[int, int] | None:
+        """The place at which the whole span and most of what follows agree; None if none."""
+        best, longest = None, min(border - position, len(painted) - position) - 1
+        for start, limit in left:
+            agreed = _common(painted, position, self._text, start, min(limit, start + _LOOK))
+            if agreed > longest:
+                best, longest = (start, limit), agreed
         return best
+
+    def _skip(self, painted: str, position: int) -> None:
+        """Give the rest of a page up; the next page goes on after its last words, if found."""
+        rest = len(painted) - position
+        tail = painted[-min(rest, _LOOK // 3) :]
+        found = self._text.find(tail, self._frontier, self._frontier + 3 * rest)
+        if found >= 0:
+            self._gaps.append((self._frontier, found + len(tail)))
+            self._frontier = found + len(tail)
+
+    def _flaw(self, painted: str, position: int, here: int, limit: int) -> tuple[int, int]:
+        """How many characters to skip as painted and as said: one for one, one, or none."""
+        rest = len(painted) - position
+        for shown, said in ((1, 1), (1, 0), (0, 1), (1, 2), (2, 1)):
+            if shown > rest or here + said > limit:
+                continue
+            needed = min(_AFTER_FLAW, rest - shown)
+            after = painted[position + shown : position + shown + needed]
+            if self._text.startswith(after, here + said):
+                return shown, said
+        return 1, 0
 
     def _take(self, start: int, end: int, taken: list[tuple[int, int]]) -> None:
         """Mark `start:end` as shown, which splits a gap or moves the frontier."""
@@ -180,7 +228,9 @@ class _Matcher:
         number = bisect_right(self._unordered_starts, here) - 1
         if number < 0:
             return 0
-        stop = min(self._unordered[number][1], limit, here + len(painted) - position)
+        stop = min(
+            self._unordered[number][1], limit, here + len(painted) - position, here + _WINDOW
+        )
         balance: Counter[str] = Counter()
         open_characters = 0
         for offset in range(stop - here):

@@ -141,7 +141,7 @@ class Printer:
     ) -> Iterator[Page]:
         listings = [document[index].get_displaylist() for index in range(len(document))]
         painted = [read_painted(listing, template) for listing in listings]
-        shares = paginate(flow, [page.text for page in painted])
+        shares = paginate(flow, [page.texts for page in painted])
         spoilt = _spoilt_pages(flow, shares, broken)
         for index, (listing, paint, share) in enumerate(
             zip(listings, painted, shares, strict=True)
@@ -220,12 +220,12 @@ def _frame(chapter: Chapter, template: Template, flow: Flow, before: int) -> str
 def _fitting(header: str, template: Template) -> str:
     """The header, cut so that it fits half of the page's width at any template's size."""
     left, _, right, _ = template.content
-    room = (right - left) * 0.5 / 11
+    room = (right - left) * 0.6 / 11
     header = " ".join(header.split())
     for number, character in enumerate(header):
         room -= 1.0 if unicodedata.east_asian_width(character) in "WF" else 0.6
         if room < 0:
-            return header[:number].rstrip()
+            return header[:number].rpartition(" ")[0] or header[:number]
     return header
 
 

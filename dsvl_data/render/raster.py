@@ -34,10 +34,13 @@ class Raster:
 
 def rasterise(page: pymupdf.DisplayList, *, longest_side: int) -> Raster:
     """Draw a page so that its longest side has `longest_side` pixels."""
-    scale = longest_side / max(page.rect.width, page.rect.height)
+    # Two pixels more, cut off again: those at the edge are only partly covered by the page.
+    scale = (longest_side + 2) / max(page.rect.width, page.rect.height)
     pixmap = page.get_pixmap(matrix=pymupdf.Matrix(scale, scale), alpha=0)
     pixels = np.frombuffer(pixmap.samples_mv, np.uint8)
-    return Raster(pixels.reshape(pixmap.height, pixmap.width, 3).copy(), scale)
+    pixels = pixels.reshape(pixmap.height, pixmap.width, 3)
+    height, width = (int(side * scale) - 2 for side in (page.rect.height, page.rect.width))
+    return Raster(pixels[: min(height, longest_side), : min(width, longest_side)].copy(), scale)
 
 
 def encode(pixels: NDArray[np.uint8], image_format: Literal["png", "jpg"]) -> Image:

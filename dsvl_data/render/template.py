@@ -25,6 +25,8 @@ from dsvl_data.render.pages import Chapter
 
 Family: TypeAlias = Literal["books", "papers"]
 
+#: A table's cell narrower than this, in CSS pixels, breaks its words letter by letter.
+_MIN_CELL = 48
 _FOLDER = Path(__file__).parent / "templates"
 _COMMENT = re.compile(r"/\*(.*?)\*/", re.DOTALL)
 _PAGE = re.compile(r"@page\s*\{")
@@ -60,10 +62,9 @@ class Template:
     def stylesheet(self) -> str:
         """The whole style of a print; the sizes that pictures must fit in are its variables."""
         left, top, right, bottom = self.content
-        line = bottom - top if self.vertical else right - left
         sizes = (
             f":root{{--content-width:{right - left:g}px;--content-height:{bottom - top:g}px;"
-            f"--column-width:{line / self.columns - 24:g}px}}"
+            f"--column-width:{self.column_width:g}px}}"
         )
         family = _FOLDER / f"{self.family}.css"
         shared = _read(family) if family.is_file() else ""
@@ -73,6 +74,19 @@ class Template:
         """Whether this design can show the chapter: vertical ones are for vertical text only."""
         vertical = "vertical" in chapter.body.get("class", "").split()
         return self.vertical == vertical
+
+    def room(self, chapter: Chapter) -> float:
+        """Width of a cell of the chapter's widest table, in CSS pixels; infinite without one."""
+        rows = chapter.body.iter("tr")
+        cells = max((len(row) for row in rows), default=0)
+        return self.column_width / cells if cells else float("inf")
+
+    @property
+    def column_width(self) -> float:
+        """Length of a full line of text, in CSS pixels; the gap between columns is guessed."""
+        left, top, right, bottom = self.content
+        line = bottom - top if self.vertical else right - left
+        return line / self.columns - (24 if self.columns > 1 else 0)
 
 
 def parse_template(name: str, family: Family, css: str) -> Template:
@@ -118,6 +132,8 @@ def choose(
 ) -> Template:
     """Return one of the templates that suit the chapter, by a hash of seed and key.
 
+    A chapter with a wide table goes on pages where its cells have room, if there are such.
+
     The choice is the same on every machine, and adding a template changes the choice for
     some keys only (the highest of one hash per template wins). Raises `ValueError` when no
     template suits.
@@ -125,6 +141,10 @@ def choose(
     suitable = [t for t in templates if chapter is None or t.suits(chapter)]
     if not suitable:
         raise ValueError("no template suits this chapter")
+    if chapter is not None:
+        rooms = [template.room(chapter) for template in suitable]
+        enough = min(_MIN_CELL, max(rooms))
+        suitable = [t for t, room in zip(suitable, rooms, strict=True) if room >= enough]
 
     def rank(template: Template) -> bytes:
         text = f"{seed}\0{key}\0{template.family}/{template.name}"

@@ -23,6 +23,8 @@ POINTS = 72 / 96
 _DIFFERENCES = re.compile(rb"/Differences \[[^\]]*\]")
 _TYPE3 = re.compile(rb"\n(\d+) 0 obj\n<</Type /Font\n/Subtype /Type3\b")
 _SHOWN = re.compile(rb"/F(\d+) [-\d.]+ Tf|<([0-9A-F]+)> Tj")
+_OPENING = "「『（［｛〈《【〔〖"
+_CLOSING = "」』）］｝〉》】〕〗、。，．：；！？"
 _WIDE_ZERO = re.compile(rb"<(?:[0-9A-F]{4})*?0000")
 
 
@@ -41,13 +43,13 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Painted:
-    """The spans of the content area in painting order and their visible characters.
+    """The spans of the content area in painting order, and the visible characters of each.
 
     `head` and `foot` are the lines of text in the upper and lower margin.
     """
 
     spans: list[Span]
-    text: str
+    texts: list[str]
     head: str
     foot: str
 
@@ -91,9 +93,7 @@ def read_painted(listing: pymupdf.DisplayList, template: Template) -> Painted:
                     foot.append(piece)
                 else:
                     content.append(piece)
-    return Painted(
-        content, visible("".join([span.text for span in content])), _line(head), _line(foot)
-    )
+    return Painted(content, [visible(span.text) for span in content], _line(head), _line(foot))
 
 
 def find_missing_glyphs(page: pymupdf.Page, drawn: frozenset[bytes]) -> str:
@@ -135,11 +135,20 @@ def _box(
         return middle - 0.25 * size, y0, middle + 0.25 * size, y1
     if vertical:
         middle = (x0 + x1) / 2
-        return middle - 0.25 * size, base - 0.85 * size, middle + 0.25 * size, base + 0.1 * size
-    spaces = len(text) - len(text.rstrip())
-    return x0, base - 0.5 * size, x1 - 0.3 * size * spaces, base
+        y0 = base - size * (0.35 if text[0] in _OPENING else 0.85)
+        y1 = base + size * (-0.4 if text[-1] in _CLOSING else 0.1)
+        return middle - 0.25 * size, y0, middle + 0.25 * size, y1
+    x1 -= 0.3 * size * (len(text) - len(text.rstrip()))
+    # Full-width brackets and stops at a line's ends are drawn without their empty half.
+    x0 += 0.5 * size * (text[0] in _OPENING)
+    x1 -= 0.5 * size * (text[-1] in _CLOSING)
+    return x0, base - 0.5 * size, max(x0, x1), base
 
 
 def _line(spans: list[Span]) -> str:
-    spans = sorted(spans, key=lambda span: (round(span.box[3]), span.box[0]))
-    return " ".join(span.text.strip() for span in spans)
+    text, end = "", 0.0
+    for span in sorted(spans, key=lambda span: (round(span.box[3]), span.box[0])):
+        apart = abs(span.box[0] - end) > 0.25 * span.size
+        text += (" " if text and apart else "") + span.text
+        end = span.box[2]
+    return " ".join(text.split())
