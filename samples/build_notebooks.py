@@ -9,8 +9,8 @@ here; matplotlib draws what that code would draw), and ```output is its printed 
 Needs matplotlib, numpy, pandas, nbclient, ipykernel, nbformat and Noto Sans CJK in a throwaway
 environment; none of them is needed to use the samples:
 
-    python -m venv /tmp/nb && /tmp/nb/bin/pip install matplotlib numpy pandas nbclient ipykernel
-    /tmp/nb/bin/python samples/build_notebooks.py [NAME ...]
+    python -m venv ../nb && ../nb/bin/pip install matplotlib numpy pandas nbclient ipykernel
+    ../nb/bin/python samples/build_notebooks.py [NAME ...]
 """
 
 from __future__ import annotations
@@ -134,6 +134,8 @@ def execute(cells: list, allow_errors: bool) -> list:
             for output in cell.outputs:
                 if "execution_count" in output:
                     output["execution_count"] = cell.execution_count
+                if output.output_type == "error":  # a traceback names files of this machine
+                    output.traceback = [x.replace(sys.prefix, "/usr") for x in output.traceback]
     return made
 
 
