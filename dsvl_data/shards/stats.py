@@ -45,7 +45,7 @@ class Distribution:
     """How values are spread: how many, their mean, quantiles (nearest value), and a histogram.
 
     `edges` has one value more than `bins`; they grow by a constant factor where values span
-    more than two powers of ten, else by a constant step.
+    more than two powers of ten, else by a constant whole step.
     """
 
     count: int
@@ -142,9 +142,9 @@ def tables(stats: Statistics) -> list[RenderableType]:
 def human(value: float) -> str:
     """Write a number short: 950, 12.3 k, 4.57 M."""
     for factor, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= factor:
-            return f"{value / factor:.3g} {letter}" if value < 999.5 * factor else f"{value:.3g}"
-    return f"{value:.3g}" if value != int(value) else str(int(value))
+        if value >= 0.9995 * factor:
+            return f"{value / factor:.3g} {letter}"
+    return f"{value:.3g}"
 
 
 @dataclass(frozen=True)
@@ -247,8 +247,9 @@ def distribution(values: Numbers, bins: int = 24) -> Distribution | None:
         edges = np.geomspace(max(low, 1), high, bins + 1)
         edges[0] = low  # zeros belong to the first
     else:
-        edges = np.linspace(low, high if high > low else low + 1, bins + 1)
-    edges[-1] = max(high, edges[-1])
+        # Whole steps, or some bins would hold more whole numbers than others.
+        step = -(-(high - low + 1) // bins)
+        edges = np.arange(low, high + step + 1, step).astype(float)
     counts, _ = np.histogram(ordered, edges)
     return Distribution(
         count=len(ordered),
