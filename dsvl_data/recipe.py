@@ -8,6 +8,7 @@ jobs made of it, with paths resolved against the recipe's own folder. A mistake 
 from __future__ import annotations
 
 import difflib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
@@ -109,7 +110,7 @@ def jobs(recipe: Recipe, folder: Path, known: Mapping[str, str]) -> list[Job]:
             inputs=tuple(
                 spec
                 if "://" in spec.path
-                else spec.model_copy(update={"path": str(folder.resolve() / spec.path)})
+                else spec.model_copy(update={"path": _absolute(folder, spec.path)})
                 for spec in part.inputs
             ),
             options=part.options,
@@ -118,6 +119,11 @@ def jobs(recipe: Recipe, folder: Path, known: Mapping[str, str]) -> list[Job]:
         )
         for name, part in recipe.pipelines.items()
     ]
+
+
+def _absolute(folder: Path, path: str) -> str:
+    # normpath and not resolve: a glob or a link must stay what it is.
+    return os.path.normpath(folder.resolve() / path)
 
 
 def show(recipe: Recipe) -> str:
