@@ -18,6 +18,15 @@ _SILENT = re.compile(
 )
 _ELEMENT = re.compile(r"<([a-zA-Z][\w-]*)")
 _TAG = re.compile(r"<[^<>]*>")
+# What is no tag to balance, else a tag; its attributes are bounded, so that the search is linear.
+_PIECE = re.compile(
+    r"<script\b.*?(?:</script\s*>|\Z)|<style\b.*?(?:</style\s*>|\Z)|<!--.*?(?:-->|\Z)"
+    r"|<(?P<end>/?)(?P<name>[a-zA-Z][\w-]*)(?:\"[^\"]*+\"|'[^']*+'|[^\"'<>]++){0,64}+>",
+    re.DOTALL | re.IGNORECASE,
+)
+_VOID = frozenset(
+    ["area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"]
+)
 _GRAPHIC = frozenset({"canvas", "svg", "img", "picture", "iframe", "embed", "object", "video"})
 _NO_PLACE = frozenset({"html", "head", "body", "meta", "link", "base", "script", "br"})
 # The frame of a table that Colab puts pandas data into: buttons with icons and scripts.
@@ -106,7 +115,34 @@ def as_html(output: _Output) -> tuple[str, Any]:
     ):
         source = "".join(str(payload).split())
         return "text/html", f'<img src="data:{output.media_type};base64,{_attribute(source)}">'
+    if output.media_type == "text/html":
+        return output.media_type, balanced(str(payload))
     return output.media_type, payload
+
+
+def balanced(source: str) -> str:
+    """Close what HTML leaves open and drop end tags of nothing.
+
+    Jupyter gives each output an element of its own, which its markup cannot leave; on
+    nbconvert's page, which is one text, it could.
+    """
+    out: list[str] = []
+    stack: list[str] = []
+    position = 0
+    for piece in _PIECE.finditer(source):
+        name = (piece["name"] or "").lower()
+        out.append(source[position : piece.start()])
+        position = piece.end()
+        if piece["end"]:
+            if name not in stack:
+                continue
+            while stack.pop() != name:
+                pass
+        elif name and name not in _VOID and not piece[0].endswith("/>"):
+            stack.append(name)
+        out.append(piece[0])
+    out.append(source[position:])
+    return "".join(out) + "".join(f"</{name}>" for name in reversed(stack))
 
 
 def _html(source: Any) -> Markup:

@@ -27,7 +27,9 @@ PROBE = """
     if (!large(element)) return;
     let inner = null;
     try { inner = element.contentDocument; } catch (error) { inner = null; }
-    if (inner && inner.body) walk(inner.body);
+    const away = element.src && !/^(about|data|blob):/.test(element.src);
+    if (away && inner && inner.URL === 'about:blank') answer.broken.push(element.src);
+    else if (inner && inner.body) walk(inner.body);
     else if (element.src) answer.frames.push(element.src);
   };
   const walk = (node) => {

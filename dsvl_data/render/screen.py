@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import mimetypes
 import re
 import time
@@ -74,11 +75,12 @@ class Shot:
     """What an output shows: its picture (PNG), or why there is none.
 
     With neither image nor reason it shows no figure and was not meant to: a line of text, or a
-    script without a picture.
+    script without a picture. `spoiled`: another output's script or markup changed the page.
     """
 
     image: Image | None = None
     table: bool = False
+    spoiled: bool = False
     reason: Reason | None = None
     detail: str = ""
 
@@ -137,12 +139,16 @@ class Screen:
 
     @cached_property
     def _exporter(self) -> HTMLExporter:
+        # It warns of images without a text for the blind, of which a notebook has many.
+        log = logging.getLogger(f"{__name__}.nbconvert")
+        log.setLevel(logging.ERROR)
         untyped: Any = HTMLExporter
         exporter: HTMLExporter = untyped(
             template_name="lab",
             exclude_input=True,
             exclude_input_prompt=True,
             exclude_output_prompt=True,
+            log=log,
         )
         return exporter
 
@@ -250,8 +256,9 @@ class Screen:
         """Judge what an output shows (`seen`, from the probe), and take its picture."""
         if seen["nested"]:
             if page.url.startswith("chrome-error:"):  # a script led the page elsewhere
-                return _missing(blocked)
-            return Shot(reason=Reason.BAD_MARKUP, detail="inside an earlier output's open markup")
+                return replace(_missing(blocked), spoiled=True)
+            detail = "its place on the page is gone"
+            return Shot(reason=Reason.BAD_MARKUP, detail=detail, spoiled=True)
         if seen["broken"]:
             return _missing(seen["broken"])
         if not seen["graphics"]:
@@ -268,6 +275,9 @@ class Screen:
         return shot
 
     def _picture(self, page: Page, position: int, seen: dict[str, Any], end: float) -> Shot:
+        if seen["overflow"] > _MAX_WIDTH:
+            detail = f"wider than the {_MAX_WIDTH} CSS pixels of the widest page"
+            return Shot(reason=Reason.IMAGE_BOMB, detail=detail)
         pixels = seen["width"] * seen["height"] * self.scale**2
         if pixels > MAX_PIXELS:
             size = f"{seen['width']:.0f} x {seen['height']:.0f}"
@@ -348,12 +358,8 @@ def _left(end: float) -> float:
 
 def _settled(shot: Shot) -> bool:
     """Whether a second try, alone, would tell nothing new."""
-    return shot.image is not None or shot.reason in (
-        None,
-        Reason.NEEDS_NETWORK,
-        Reason.MISSING_IMAGE,
-        Reason.IMAGE_BOMB,
-    )
+    final = (None, Reason.NEEDS_NETWORK, Reason.MISSING_IMAGE, Reason.IMAGE_BOMB)
+    return not shot.spoiled and shot.reason in final
 
 
 def _missing(urls: Sequence[str]) -> Shot:
