@@ -53,7 +53,9 @@ _BLOCKS = frozenset({
     "pre", "table", "caption", "thead", "tbody", "tfoot", "tr", "td", "th", "figure",
     "figcaption",
 })  # fmt: skip
-_LAYOUT = frozenset(("ul", "ol", "dl", "table", "thead", "tbody", "tfoot", "tr", "td", "th"))
+_LAYOUT = frozenset({
+    "ul", "ol", "li", "dl", "dt", "dd", "table", "thead", "tbody", "tfoot", "tr", "td", "th",
+})  # fmt: skip
 _RENAMED = {"dir": "ul", "menu": "ul", "listing": "pre", "xmp": "pre", "plaintext": "pre"}
 
 _HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
@@ -236,6 +238,11 @@ class _Cleaner:
 
     def _is_layout(self, source: etree._Element, name: str) -> bool:
         """Whether a list or table is there for its looks, or was one of notes."""
+        if name in ("li", "dt", "dd"):
+            parent = source.getparent()
+            return parent is not None and (
+                name_of(parent) in ("ul", "ol", "dl") and self._is_layout(parent, name_of(parent))
+            )
         if name in ("ul", "ol", "dl"):
             if name != "dl" and _NO_MARKER.search(source.get("style") or ""):
                 return True

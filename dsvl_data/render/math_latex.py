@@ -130,7 +130,7 @@ def _fence(children: Sequence[etree._Element], i: int) -> tuple[str, int] | None
         if opening == "{" and alone and table is not None:
             return _environment(table, "cases"), len(children)
         return None
-    inside, closing = children[i + 1 : end], _operator(children[end])
+    inside, closing = _unwrapped(children[i + 1 : end]), _operator(children[end])
     table = _only_table(inside)
     if table is not None and (name := _MATRICES.get((opening, closing))):
         return _environment(table, name), end + 1
@@ -161,9 +161,14 @@ def _closing(children: Sequence[etree._Element], start: int) -> int | None:
 
 
 def _only_table(children: Sequence[etree._Element]) -> etree._Element | None:
+    children = _unwrapped(children)
+    return children[0] if len(children) == 1 and children[0].tag == "mtable" else None
+
+
+def _unwrapped(children: Sequence[etree._Element]) -> Sequence[etree._Element]:
     while len(children) == 1 and children[0].tag in ("mrow", "mstyle"):
         children = list(children[0])
-    return children[0] if len(children) == 1 and children[0].tag == "mtable" else None
+    return children
 
 
 def _is_function_application(children: Sequence[etree._Element], i: int) -> bool:
