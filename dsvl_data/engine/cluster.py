@@ -25,7 +25,7 @@ from ray.exceptions import RayError
 from dsvl_data import storage
 from dsvl_data.engine import task
 from dsvl_data.engine.board import Tally
-from dsvl_data.engine.job import Job
+from dsvl_data.engine.job import Job, LoadedJob
 from dsvl_data.engine.ledger import BalanceError
 from dsvl_data.engine.partition import Plan, read_plan
 from dsvl_data.engine.supervise import SegmentFailed, Supervisor
@@ -63,8 +63,10 @@ class PartitionWorker:
         self._resources = contextlib.ExitStack()
         self._scratch = self._resources.enter_context(storage.scratch(out, run))
         self._plans: dict[str, Plan] = {}
-        self._name = ""
-        self._supervisor: Supervisor | None = None
+        self._loaded: dict[str, LoadedJob] = {}
+        self._supervisor = self._resources.enter_context(
+            contextlib.closing(Supervisor(self._scratch))
+        )
         self._converting = threading.Lock()
         self._in_work: dict[Task, Tally] = {}
         self._current: Task | None = None
@@ -89,7 +91,8 @@ class PartitionWorker:
         try:
             with self._converting:
                 self._current = one
-                supervisor = self._supervised(one.name)
+                supervisor = self._supervisor
+                supervisor.use(self._load(one.name))
                 segments = task.convert(one, supervisor, plan, self._scratch, remarks.append)
                 self._in_work[one] = supervisor.tally()
                 self._current = None
@@ -105,28 +108,22 @@ class PartitionWorker:
 
     def in_work(self) -> dict[Task, Tally]:
         """Return what the tasks that are here have given so far."""
-        current, supervisor = self._current, self._supervisor
+        current = self._current
         shown = dict(self._in_work)
-        if current is not None and supervisor is not None:
-            shown[current] = supervisor.tally()
+        if current is not None:
+            shown[current] = self._supervisor.tally()
         return shown
 
     def close(self) -> None:
         """End the worker process and remove the scratch folder."""
         with self._converting:
-            if self._supervisor is not None:
-                self._supervisor.close()
-                self._supervisor = None
             self._resources.close()
 
-    def _supervised(self, name: str) -> Supervisor:
-        if self._supervisor is None or self._name != name:
-            if self._supervisor is not None:
-                self._supervisor.close()
-                self._supervisor = None
-            self._supervisor = Supervisor(self._jobs[name].load(), self._scratch)
-            self._name = name
-        return self._supervisor
+    def _load(self, name: str) -> LoadedJob:
+        # Here and not at the start: an actor may never see a task of some job.
+        if name not in self._loaded:
+            self._loaded[name] = self._jobs[name].load()
+        return self._loaded[name]
 
 
 @dataclass(slots=True)

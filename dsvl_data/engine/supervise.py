@@ -46,18 +46,24 @@ class SegmentFailed(Exception):
 
 
 class Supervisor:
-    """Converts documents of one job in a worker process that it keeps alive.
+    """Converts documents in a worker process that it keeps alive, for one job at a time.
 
     `scratch` is a local folder for the worker's log. Not for several threads at a time, but
     for `tally`.
     """
 
-    def __init__(self, loaded: LoadedJob, scratch: str) -> None:
-        self._loaded = loaded
-        self._log = str(Path(scratch, f"worker-{os.getpid()}-{loaded.name}.log"))
+    def __init__(self, scratch: str) -> None:
+        self._log = str(Path(scratch, f"worker-{os.getpid()}.log"))
         self._board = Board()
+        self._loaded: LoadedJob | None = None
         self._worker: _Worker | None = None
         self._open = False
+
+    def use(self, loaded: LoadedJob) -> None:
+        """Turn to a job; a worker that served another one ends."""
+        if loaded is not self._loaded:
+            self._end()
+            self._loaded = loaded
 
     @property
     def pid(self) -> int | None:
@@ -75,6 +81,7 @@ class Supervisor:
         (`done` is 0) and the worker gone. Raises `UserError` when the converter cannot be
         built, `SegmentFailed` when the segment cannot be written.
         """
+        loaded = self._job()
         worker = self._running()
         self._board.clear()
         worker.send(
@@ -88,11 +95,11 @@ class Supervisor:
                 "ledger": to.ledger,
             }
         )
-        limits = self._loaded.limits
+        limits = loaded.limits
         while (answer := worker.receive(_POLL_SECONDS)) is None:
             current = self._board.current()
             if current is not None:
-                count = min(current[1] - current[0] + 1, self._loaded.batch_size)
+                count = min(current[1] - current[0] + 1, loaded.batch_size)
                 allowed = limits.seconds * count
                 if current[2] > allowed:
                     detail = f"not done after {allowed:g} seconds"
@@ -121,7 +128,7 @@ class Supervisor:
 
     def renew_if_grown(self) -> None:
         """Between partitions: end a worker that has come near its memory limit."""
-        limit = int((self._loaded.limits.memory_mb << 20) * _RENEW_SHARE)
+        limit = int((self._job().limits.memory_mb << 20) * _RENEW_SHARE)
         if self._open and self._worker and sandbox.exceeds(self._worker.pid, limit):
             self._end()
 
@@ -155,7 +162,12 @@ class Supervisor:
             self._worker.stop(gently=gently)
         self._open = False
 
+    def _job(self) -> LoadedJob:
+        assert self._loaded is not None, "`use` comes first"
+        return self._loaded
+
     def _running(self) -> _Worker:
+        loaded = self._job()
         if self._worker is not None and self._worker.lost:
             self._worker.close()  # its keeper was killed
             self._worker = None
@@ -167,7 +179,7 @@ class Supervisor:
         trouble = ""
         for _ in range(_OPEN_ATTEMPTS):
             worker.start()
-            worker.send({"command": "open", "job": self._loaded.job.model_dump(mode="json")})
+            worker.send({"command": "open", "job": loaded.job.model_dump(mode="json")})
             answer = worker.receive(_OPEN_SECONDS)
             if answer is not None and answer["answer"] == "open":
                 self._check_size(worker)
@@ -180,15 +192,15 @@ class Supervisor:
             else:
                 trouble = f"its process ended: {_exit(answer.get('code'))}\n{worker.output()}"
             worker.stop(gently=False)
-        raise UserError(f"pipeline {self._loaded.name!r} cannot start: {trouble.strip()}")
+        raise UserError(f"pipeline {loaded.name!r} cannot start: {trouble.strip()}")
 
     def _check_size(self, worker: _Worker) -> None:
-        limit = self._loaded.limits.memory_mb
+        limit = self._job().limits.memory_mb
         if sandbox.exceeds(worker.pid, limit << 20):
             held = sandbox.proportional_bytes(worker.pid) >> 20
             worker.stop(gently=False)
             raise UserError(
-                f"pipeline {self._loaded.name!r}: its worker holds {held} MB before the first "
+                f"pipeline {self._job().name!r}: its worker holds {held} MB before the first "
                 f"document, and its limit is {limit} MB: raise limits.memory_mb in the recipe"
             )
 

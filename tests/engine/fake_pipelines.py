@@ -104,7 +104,11 @@ class Converter:
 
     def leave(self, document: Document, argument: str) -> Iterator[Sample | Dropped]:
         """Leave a detached process behind, note its pid, then do ARGUMENT."""
-        code = "import subprocess as s; print(s.Popen(['sleep', '3600'], start_new_session=True).pid)"
+        code = (
+            "import subprocess as s; "
+            "quiet = {'stdout': s.DEVNULL, 'stderr': s.DEVNULL, 'start_new_session': True}; "
+            "print(s.Popen(['sleep', '3600'], **quiet).pid)"
+        )
         made = subprocess.run(
             [sys.executable, "-c", code], capture_output=True, check=True, start_new_session=True
         )
@@ -215,3 +219,4 @@ LIMITS = Limits(seconds=3, memory_mb=400, document_mb=1)
 PIPELINE = Pipeline("fake", "1", Options, source, read, Converter, 8, 1, LIMITS)
 BATCHES = Pipeline("fake", "1", Options, source, read, Converter, 8, 3, LIMITS)
 NEXT_VERSION = Pipeline("fake", "2", Options, source, read, Converter, 8, 1, LIMITS)
+RENDERING = Pipeline("fake", "1", Options, source, read, Converter, 8, 1, LIMITS, True)
