@@ -75,7 +75,7 @@ class Shot:
     """What an output shows: its picture (PNG), or why there is none.
 
     With neither image nor reason it shows no figure and was not meant to: a line of text, or a
-    script without a picture. `spoiled`: another output's script or markup changed the page.
+    script without a picture. `spoiled`: it may be another output's doing.
     """
 
     image: Image | None = None
@@ -205,17 +205,17 @@ class Screen:
             try:
                 page.add_init_script(_SEEDED_RANDOM)
                 page.goto(ORIGIN + _PAGE, wait_until="load", timeout=_left(end))
-                seen = self._watch(page, wanted, end)
+                seen = self._watch(page, wanted, end, own.data)
                 wide = max(int(s["overflow"]) for s in seen.values())
                 if wide > self.width:
                     page.set_viewport_size({"width": min(wide, _MAX_WIDTH), "height": 1024})
-                    seen = self._watch(page, wanted, end)
+                    seen = self._watch(page, wanted, end, own.data)
                 for position in wanted:
                     shots[position] = self._shot(
                         page,
                         seen[position],
                         position,
-                        scripted=markup_of(outputs[position]).scripted,
+                        output=outputs[position],
                         blocked=_blocked(self.browser.blocked, self._exporter, own.data),
                         end=end,
                     )
@@ -228,7 +228,9 @@ class Screen:
                 shots.update((p, crash) for p in wanted if shots[p] is late)
         return shots
 
-    def _watch(self, page: Page, wanted: Sequence[int], end: float) -> dict[int, dict[str, Any]]:
+    def _watch(
+        self, page: Page, wanted: Sequence[int], end: float, source: bytes
+    ) -> dict[int, dict[str, Any]]:
         """Look at the outputs until nothing changes any more and all that will draw have drawn."""
         give_up = min(time.monotonic() + self.settle, end)
         still, last = 0, None
@@ -238,7 +240,7 @@ class Screen:
             last = seen
             drawn = all(s["graphics"] or s["cells"] for s in seen.values())
             # Without what it was refused, a page will not draw the rest.
-            stuck = still >= 3 * _STILL and self.browser.blocked
+            stuck = still >= 3 * _STILL and _blocked(self.browser.blocked, self._exporter, source)
             if (still >= _STILL and (drawn or stuck)) or time.monotonic() >= give_up:
                 return seen
             page.wait_for_timeout(_STEP * 1000)
@@ -249,11 +251,15 @@ class Screen:
         seen: dict[str, Any],
         position: int,
         *,
-        scripted: bool,
+        output: Shown,
         blocked: list[str],
         end: float,
     ) -> Shot:
         """Judge what an output shows (`seen`, from the probe), and take its picture."""
+        scripted = markup_of(output).scripted
+        # Who asked is not known; when alone again on a page, an output has only itself to blame.
+        source = str(output.payload)
+        foreign = not any((urlsplit(url).hostname or url) in source for url in blocked)
         if seen["nested"]:
             if page.url.startswith("chrome-error:"):  # a script led the page elsewhere
                 return replace(_missing(blocked), spoiled=True)
@@ -265,13 +271,13 @@ class Screen:
             if seen["cells"] and not (scripted and blocked and not seen["text"]):
                 return replace(self._picture(page, position, seen, end), table=True)
             if scripted and blocked:
-                return _missing(blocked)
+                return replace(_missing(blocked), spoiled=foreign)
             if scripted and seen["height"] >= 32 and not seen["text"]:
                 return Shot(reason=Reason.BLANK_IMAGE, detail="its script draws nothing")
             return Shot()
         shot = self._picture(page, position, seen, end)
         if shot.reason is Reason.BLANK_IMAGE and blocked:
-            return _missing(blocked)
+            return replace(_missing(blocked), spoiled=foreign)
         return shot
 
     def _picture(self, page: Page, position: int, seen: dict[str, Any], end: float) -> Shot:

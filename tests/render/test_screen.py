@@ -99,8 +99,9 @@ def test_a_library_in_an_earlier_output_is_there_for_later_ones(screen: Screen) 
     fill = javascript("Lib.draw(document.getElementById('here'))", completes=True)
     late = html(
         '<div id="late"></div><script>setTimeout(() => '
-        "Lib.draw(document.getElementById('late')), 300)</script>"
+        "Lib.draw(document.getElementById('late')), 1500)</script>"
     )
+    screen.settle = 3
     shots = screen.shoot([library, place, fill, late], [1, 3])
     assert colour(shots[1]) == (255, 0, 0)
     assert colour(shots[3]) == (255, 0, 0)
