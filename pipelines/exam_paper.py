@@ -1,7 +1,6 @@
-"""Questions on a paper: layouts, the words they need, and the clean HTML of a whole paper.
+"""Questions on a paper: the clean HTML of a whole one.
 
-In: `Shown` questions of one language and a `Layout`. Out: a `Chapter`. Every word on the
-paper that is not a question's own is written here.
+In: `Shown` questions of one language and a `Layout`. Out: a `Chapter`.
 """
 
 from __future__ import annotations
@@ -9,117 +8,30 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from lxml import etree
 
-from dsvl_data.read.questions.record import Kind
+from dsvl_data.read.images import inspect
+from dsvl_data.render.fitting import SVG_TYPE
 from dsvl_data.render.pages import Asset, Chapter
+from pipelines.exam_layouts import (
+    KEY_TITLES,
+    NOTICES,
+    NUMERALS,
+    SECTIONS,
+    TITLES,
+    Layout,
+    answer_words,
+    letter,
+    words_of,
+)
 from pipelines.exam_text import Blocks, Shown, figure, width
 
 
-@dataclass(frozen=True)
-class Layout:
-    """What a paper shows besides its look, which is the template's of the same name.
-
-    `measure` is how many letters of half an em fit on a line. `answers`: none, after each
-    question, at the end, or nothing but answers. `lines` is room to write, `sections` groups
-    by kind of question under numbered headings, `languages` are those the layout is for.
-    """
-
-    measure: int
-    answers: Literal["none", "each", "end", "only"] = "none"
-    solutions: bool = False
-    lines: bool = False
-    sections: bool = False
-    student: bool = True
-    notice: bool = False
-    languages: tuple[str, ...] = ()
-
-    def suits(self, questions: Sequence[Shown], language: str) -> bool:
-        """Whether these questions have what the layout shows."""
-        if self.languages and language not in self.languages:
-            return False
-        if self.answers in ("each", "only"):
-            return all(answer_words(q, language) or q.answer or q.solution for q in questions)
-        return self.answers == "none" or any(answer_words(q, language) for q in questions)
-
-
-#: By the name of the template in `render/templates/papers`.
-LAYOUTS: dict[str, Layout] = {
-    "one_column": Layout(measure=88),
-    "two_columns": Layout(measure=44),
-    "worked_examples": Layout(measure=84, answers="each", solutions=True, student=False),
-    "workbook": Layout(measure=66, lines=True),
-    "answer_key": Layout(measure=80, answers="only", solutions=True, student=False),
-    "revision_sheet": Layout(measure=44, answers="end", student=False),
-    "chinese_exam": Layout(measure=76, sections=True, notice=True, languages=("zh",)),
-    "chinese_exam_wide": Layout(
-        measure=50, sections=True, notice=True, answers="end", languages=("zh",)
-    ),
-    "chinese_explained": Layout(
-        measure=80, answers="each", solutions=True, student=False, languages=("zh",)
-    ),
-    "pocket_quiz": Layout(measure=52, answers="end", solutions=True, student=False),
-}
-
-_TITLES = {
-    "en": ("Practice paper", "Unit test", "End-of-term examination", "Revision paper",
-           "Class test", "Mock examination", "Problem set"),
-    "zh": ("单元测试卷", "期中练习卷", "期末模拟试卷", "课堂检测", "阶段性质量检测", "综合练习",
-           "考前模拟试题"),
-}  # fmt: skip
-_KEY_TITLES = {
-    "en": ("Answer key", "Answers and solutions", "Marking guide"),
-    "zh": ("参考答案", "参考答案与解析", "答案及评分参考"),
-}
-_WORDS = {
-    "en": {
-        "subject": "Subject", "grade": "Grade", "name": "Name", "class": "Class",
-        "date": "Date", "score": "Score", "total": "Total: {} points", "points": "({} points)",
-        "point": "({} point)", "answer": "Answer:", "solution": "Solution.",
-        "answers": "Answers", "solutions": "Solutions", "question": "Question",
-        "true": "True", "false": "False", "colon": ": ", "reply": "Answer:",
-        "between": "; ",
-    },
-    "zh": {
-        "subject": "科目", "grade": "年级", "name": "姓名", "class": "班级", "date": "日期",
-        "score": "得分", "total": "满分：{} 分", "points": "（{} 分）", "point": "（{} 分）",
-        "answer": "【答案】", "solution": "【解析】", "answers": "参考答案", "solutions": "解析",
-        "question": "题号", "true": "正确", "false": "错误", "colon": "：", "reply": "答：",
-        "between": "；",
-    },
-}  # fmt: skip
-_SECTIONS: dict[Kind, str] = {
-    "choice": "选择题", "true_false": "判断题", "matching": "连线题", "short": "填空题",
-    "essay": "解答题", "description": "阅读材料",
-}  # fmt: skip
-_NUMERALS = "一二三四五六七八九十"
-_NOTICES = (
-    ("答题前，请先在规定的位置写清自己的姓名和班级。", "选择题每题选出答案后，把字母填在题后的括号里。",
-     "保持卷面整洁，字迹清楚；交卷前请再检查一遍。"),
-    ("本卷包括若干道小题，请合理安排时间。", "作图先用铅笔，确认后再描黑。", "写在草稿纸上的答案不计分。"),
-)  # fmt: skip
-
-
-def make_paper(
-    questions: Sequence[Shown], layout: Layout, language: str, seed: str
-) -> Chapter:
+def make_paper(questions: Sequence[Shown], layout: Layout, language: str, seed: str) -> Chapter:
     """Lay questions of one language out; `seed` decides between wordings."""
     paper = _Paper(layout, language, seed)
     return paper.chapter(questions)
-
-
-def answer_words(shown: Shown, language: str) -> str:
-    """The answer as the letters of options; empty where it is none of them."""
-    question, sign = shown.question, _words(language)
-    if question.kind == "matching":
-        pairs = [f"({i}) {_letter(c)}" for i, c in enumerate(question.correct, 1)]
-        return sign["between"].join(pairs)
-    if question.kind == "true_false" and question.correct:
-        return _letter(question.correct[0])
-    return "".join(_letter(index) for index in question.correct)
 
 
 class _Paper:
@@ -127,12 +39,12 @@ class _Paper:
         self._layout = layout
         self._language = language
         self._seed = seed
-        self._words = _words(language)
+        self._words = words_of(language)
         self._article = etree.Element("article", {"lang": language})
 
     def chapter(self, questions: Sequence[Shown]) -> Chapter:
         if self._layout.sections:
-            order = list(_SECTIONS)
+            order = list(SECTIONS)
             questions = sorted(questions, key=lambda q: order.index(q.question.kind))
         title = self._head(questions)
         numbered = _numbered(questions)
@@ -158,7 +70,7 @@ class _Paper:
         subject = subjects.pop() if len(subjects) == 1 else ""
         grades = {q.question.grade for q in questions}
         grade = grades.pop() if len(grades) == 1 else ""
-        known = _KEY_TITLES if self._layout.answers == "only" else _TITLES
+        known = KEY_TITLES if self._layout.answers == "only" else TITLES
         titles = known.get(self._language, known["en"])
         title = titles[self._pick("title", len(titles))]
         header = etree.SubElement(self._article, "div", {"class": "head"})
@@ -182,13 +94,13 @@ class _Paper:
                 etree.SubElement(field, "span", {"class": "rule"})
                 field.tail = " "
         if self._layout.notice:
-            notices = _NOTICES[self._pick("notice", len(_NOTICES))]
+            notices = NOTICES[self._pick("notice", len(NOTICES))]
             box = etree.SubElement(header, "div", {"class": "notice"})
             etree.SubElement(etree.SubElement(box, "p"), "strong").text = "注意事项："
             listed = etree.SubElement(box, "ol")
             for notice in notices:
                 etree.SubElement(listed, "li").text = notice
-        return f"{subject} {title}".strip()
+        return (subject + ("" if self._language == "zh" else " ") + title).strip()
 
     def _sections(self, numbered: Sequence[tuple[int, Shown]]) -> None:
         section = 0
@@ -203,7 +115,7 @@ class _Paper:
                 total = f"，共 {sum(points):g} 分"
             heading = etree.SubElement(self._article, "h2")
             heading.text = (
-                f"{_NUMERALS[section % 10]}、{_SECTIONS[kind]}（本大题共 {len(asked) or len(group)} "
+                f"{NUMERALS[section % 10]}、{SECTIONS[kind]}（本大题共 {len(asked) or len(group)} "
                 f"小题{total}）"
             )
             self._list(group, self._article)
@@ -219,7 +131,9 @@ class _Paper:
                 box.extend(figure(name) for name in shown.figures)
                 continue
             if listed is None:
-                listed = etree.SubElement(parent, "ol", {"class": "questions", "start": str(number)})
+                listed = etree.SubElement(
+                    parent, "ol", {"class": "questions", "start": str(number)}
+                )
             self._question(shown, etree.SubElement(listed, "li"))
 
     def _question(self, shown: Shown, item: etree._Element) -> None:
@@ -234,7 +148,7 @@ class _Paper:
             for name in shown.figures:
                 image = etree.SubElement(box, "img", {"src": name})
                 image.tail = " "
-            box.set("class", "several" if len(shown.figures) > 1 else "single")
+            box.set("class", "several" if len(shown.figures) > 1 else _shape(shown))
         for i, left in enumerate(shown.items, 1):
             self._labelled(f"({i})", left, item)
         self._options(shown, item)
@@ -253,17 +167,18 @@ class _Paper:
             return
         widest = max(width(option) for option in options) + 4
         a_row = next(
-            (n for n in (len(options), 4, 2) if 1 < n <= 5 and widest * n <= self._layout.measure), 1
+            (n for n in (len(options), 4, 2) if 1 < n <= 5 and widest * n <= self._layout.measure),
+            1,
         )
         for start in range(0, len(options), a_row):
             row = options[start : start + a_row]
             if a_row == 1:
-                self._labelled(f"{_letter(start)}.", row[0], item)
+                self._labelled(f"{letter(start)}.", row[0], item)
                 continue
             line = etree.SubElement(item, "p", {"class": "options"})
             for i, option in enumerate(row, start):
                 cell = etree.SubElement(line, "span", {"class": f"option of-{a_row}"})
-                cell.text = f"{_letter(i)}. "
+                cell.text = f"{letter(i)}. "
                 _move(option[0], cell)
                 cell.tail = " "
 
@@ -294,7 +209,7 @@ class _Paper:
         line = etree.SubElement(item, "p", {"class": "answer"})
         if labelled:
             etree.SubElement(line, "strong").text = self._word("answer")
-            line[-1].tail = "" if self._language == "zh" else " "
+            line[-1].tail = " "
         if letters:
             _append(line, letters)
             return
@@ -308,7 +223,7 @@ class _Paper:
         blocks = [copy.deepcopy(block) for block in shown.solution]
         if not blocks:
             return
-        text = "".join(blocks[0].itertext()).lstrip()
+        text = "".join(map(str, blocks[0].itertext())).lstrip()
         own = text.startswith(("【", "解析", "解:", "解：", "Solution"))
         if not own:
             first = blocks[0]
@@ -317,7 +232,7 @@ class _Paper:
                 blocks.insert(0, first)
             label = etree.Element("strong")
             label.text = self._word("solution")
-            label.tail = ("" if self._language == "zh" else " ") + (first.text or "")
+            label.tail = " " + (first.text or "")
             first.text = None
             first.insert(0, label)
         box = etree.SubElement(item, "div", {"class": "solution"})
@@ -372,10 +287,6 @@ class _Paper:
         return int.from_bytes(digest) % count
 
 
-def _words(language: str) -> dict[str, str]:
-    return _WORDS.get(language, _WORDS["en"])
-
-
 def _numbered(questions: Sequence[Shown]) -> list[tuple[int, Shown]]:
     """Number what is asked from 1; a text to read has no number of its own."""
     numbered, number = [], 1
@@ -385,8 +296,13 @@ def _numbered(questions: Sequence[Shown]) -> list[tuple[int, Shown]]:
     return numbered
 
 
-def _letter(index: int) -> str:
-    return chr(ord("A") + index)
+def _shape(shown: Shown) -> str:
+    """A picture much higher than wide is shown larger: often it is several in one."""
+    asset = shown.assets[shown.figures[0]]
+    if asset.media_type == SVG_TYPE:
+        return "single"
+    info = inspect(asset.data)
+    return "tall" if info.height > 1.5 * info.width else "single"
 
 
 def _points(shown: Shown) -> float:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from lxml import etree
 
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.questions import Passage, Picture, Question
-from dsvl_data.read.questions.formulas import BadText, Formula, Heading, Table, split_text
+from dsvl_data.read.questions.formulas import BadText, Formula, Heading, Part, Table, split_text
 from dsvl_data.render.assets import clean_svg, is_svg, raster_asset
 from dsvl_data.render.clean import clean_html, clean_text
 from dsvl_data.render.fitting import SVG_TYPE
@@ -73,13 +73,12 @@ def show(question: Question, load: Load) -> Shown:
         error = failure
     # Those that a format keeps with its HTML are shown only where the HTML says so.
     loose = [p for p in question.pictures if p.data is None or not p.name]
-    figures = [writer.asset(p) for p in loose if p.name not in writer.used]
+    named = set(writer.used)
+    figures = [writer.asset(p) for p in loose if p.name not in named]
     if not any(words(b) or any(e.tag in ("img", "math") for x in b for e in x.iter())
                for b in (stem, *options)):  # fmt: skip
         raise DocumentError(Reason.BAD_QUESTION, "nothing of its stem can be shown")
-    return Shown(
-        question, stem, options, items, answer, solution, figures, writer.assets, error
-    )
+    return Shown(question, stem, options, items, answer, solution, figures, writer.assets, error)
 
 
 def words(blocks: Iterable[etree._Element]) -> str:
@@ -125,7 +124,8 @@ class _Writer:
 
     def asset(self, picture: Picture) -> str:
         """Make a picture an asset and return its name."""
-        self.used.add(picture.name)
+        if picture.name:
+            self.used.add(picture.name)
         data = self._load(picture)
         found = Asset(data, "")
         sound = Asset(clean_svg(data), SVG_TYPE) if is_svg(found) else raster_asset(data)
@@ -138,7 +138,9 @@ class _Writer:
         if not passage:
             return []
         try:
-            return self._html(passage.text) if passage.markup == "html" else self._text(passage.text)
+            return (
+                self._html(passage.text) if passage.markup == "html" else self._text(passage.text)
+            )
         except BadText as error:
             raise DocumentError(error.reason, error.detail) from error
         except BadLatex as error:
@@ -270,9 +272,11 @@ class _Paragraphs:
         paragraph, self._open = self._open, None
         if paragraph is None:
             return
-        while len(paragraph) and paragraph[-1].tag == "br" and not (paragraph[-1].tail or "").strip():
+        while (
+            len(paragraph) and paragraph[-1].tag == "br" and not (paragraph[-1].tail or "").strip()
+        ):
             paragraph.remove(paragraph[-1])
-        if "".join(paragraph.itertext()).strip() or paragraph.find("img") is not None:
+        if "".join(map(str, paragraph.itertext())).strip() or paragraph.find("img") is not None:
             self._blocks.append(paragraph)
 
 
@@ -293,7 +297,7 @@ def _table(table: Table) -> etree._Element:
     return made
 
 
-def _place(parent: etree._Element, after: etree._Element | None, parts: list[object]) -> None:
+def _place(parent: etree._Element, after: etree._Element | None, parts: Sequence[Part]) -> None:
     """Put the parts of a text in its place: the text of `parent`, or the tail of `after`."""
     if not any(isinstance(part, Formula) for part in parts):
         return

@@ -37,11 +37,13 @@ from dsvl_data.read.questions import (
     read_slice,
 )
 from dsvl_data.render.assets import data_asset
+from dsvl_data.render.browser import Browser
 from dsvl_data.render.pages import Page
 from dsvl_data.render.printer import Printer
 from dsvl_data.render.template import Template, choose, load_templates
 from dsvl_data.sample import Sample, Text
-from pipelines.exam_paper import LAYOUTS, make_paper
+from pipelines.exam_layouts import LAYOUTS
+from pipelines.exam_paper import make_paper
 from pipelines.exam_text import Shown, show
 
 VERSION = "1"
@@ -142,16 +144,18 @@ def list_exams(inputs: Sequence[InputSpec], options: ExamOptions) -> Iterable[Do
 
 
 class ExamConverter:
-    """Prints papers; holds one browser."""
+    """Prints papers; holds one browser: its own, or the one it is given."""
 
-    def __init__(self, options: ExamOptions) -> None:
+    def __init__(self, options: ExamOptions, browser: Browser | None = None) -> None:
         self._options = options
         self._templates = [
             template
             for template in load_templates("papers")
             if template.name in (options.layouts or LAYOUTS)
         ]
-        self._printer = Printer(longest_side=options.longest_side, timeout=options.print_seconds)
+        self._printer = Printer(
+            longest_side=options.longest_side, timeout=options.print_seconds, browser=browser
+        )
 
     def __call__(self, documents: Sequence[Document]) -> Iterator[Sample | Dropped]:
         """Yield the pages of each document's papers, and the questions left out."""

@@ -21,8 +21,9 @@ from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
 from dsvl_data.read.archives import File, list_files
+from dsvl_data.read.questions.apply import Record, fits, records, to_question
 from dsvl_data.read.questions.gift import read_gift
-from dsvl_data.read.questions.mapping import Mapping, Record, fits, records, to_question
+from dsvl_data.read.questions.mapping import Mapping
 from dsvl_data.read.questions.moodle import read_moodle
 from dsvl_data.read.questions.record import Question, Refused
 

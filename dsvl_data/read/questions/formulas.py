@@ -86,6 +86,18 @@ _PROSE = (
     (re.compile(r"\\([%&#{}])"), r"\1"),
     (re.compile(r"\\_"), "_"),
 )
+# A command that is one sign is that sign wherever it stands; `\\frac` is nothing without a formula.
+_SIGNS = {
+    "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "Delta": "Δ", "epsilon": "ε",
+    "theta": "θ", "lambda": "λ", "mu": "μ", "pi": "π", "rho": "ρ", "sigma": "σ", "Sigma": "Σ",
+    "tau": "τ", "phi": "φ", "omega": "ω", "Omega": "Ω", "times": "×", "cdot": "·", "div": "÷",
+    "pm": "±", "leq": "≤", "le": "≤", "geq": "≥", "ge": "≥", "neq": "≠", "ne": "≠",
+    "approx": "≈", "infty": "∞", "in": "∈", "notin": "∉", "cup": "∪", "cap": "∩",
+    "subset": "⊂", "forall": "∀", "exists": "∃", "angle": "∠", "rightarrow": "→", "to": "→",
+    "Rightarrow": "⇒", "therefore": "∴", "triangle": "△", "perp": "⊥", "ldots": "…",
+    "dots": "…",
+}  # fmt: skip
+_SIGN = re.compile(rf"\\({'|'.join(_SIGNS)})(?![A-Za-z]) ?(?![\^_]\{{)")
 _MATH_IN_PROSE = re.compile(
     r"\\(?:[dt]?frac|sqrt|times|cdot|pi|alpha|beta|gamma|theta|omega|lambda|mu|sigma|Delta|delta"
     r"|leq?|geq?|neq|approx|infty|angle|overline|mathrm|mathbf|mathbb|left|right|begin|end|circ"
@@ -114,10 +126,10 @@ def split_text(text: str, *, html: bool = False) -> list[Part]:
 
     while match := opening.search(text, position):
         prose.append(text[position : match.start()])
-        token, position = match.group(), match.end()
-        if token == r"\$":
+        opened, position = match.group(), match.end()
+        if opened == r"\$":
             prose.append("$")
-        elif token == "$":
+        elif opened == "$":
             end = _single_end(text, match.start())
             if end is None:
                 prose.append("$")
@@ -127,7 +139,12 @@ def split_text(text: str, *, html: bool = False) -> list[Part]:
             position = end + 1
         elif match["image"]:
             raise BadText(Reason.MISSING_IMAGE, f"an image of another place: {match['image'][:80]}")
-        elif match["heading"] is not None and token.endswith("}") and not match["env"] and not match["table"]:
+        elif (
+            match["heading"] is not None
+            and opened.endswith("}")
+            and not match["env"]
+            and not match["table"]
+        ):
             flush()
             parts.append(Heading(match["heading"].strip()))
         elif match["table"]:
@@ -138,12 +155,12 @@ def split_text(text: str, *, html: bool = False) -> list[Part]:
             flush()
             closing = rf"\end{{{match['env']}}}"
             inner, position = _until(text, match.end(), closing)
-            parts.append(_formula(token + inner + closing, True))
+            parts.append(_formula(opened + inner + closing, True))
         else:
             flush()
-            closing = {"$$": "$$", r"\[": r"\]", r"\(": r"\)"}[token]
+            closing = {"$$": "$$", r"\[": r"\]", r"\(": r"\)"}[opened]
             inner, position = _until(text, match.end(), closing)
-            parts.append(_formula(inner, token != r"\("))
+            parts.append(_formula(inner, opened != r"\("))
     prose.append(text[position:])
     flush()
     return parts
@@ -183,8 +200,10 @@ def _is_money(inner: str, after: str) -> bool:
     words = _PROSE_WORD.findall(_COMMAND.sub(" ", _TEXT_ARGUMENT.sub(" ", inner)))
     if len(words) > 2:
         return True
-    if any(sign in inner for sign in "\\^_{"):
+    if "\\" in inner:
         return False
+    if any(sign in inner for sign in "^_{"):
+        return after.isdigit() and bool(words)
     return after.isdigit() or bool(words) or inner.endswith((" ", "(", "\n"))
 
 
@@ -216,6 +235,9 @@ def _bare_formula(text: str) -> Formula | None:
 def _prose(text: str) -> str:
     for pattern, plain in _PROSE:
         text = pattern.sub(plain, text)
+    text = _SIGN.sub(
+        lambda match: _SIGNS[match[1]] + (" " if match.group()[-1] == " " else ""), text
+    )
     lost = _MATH_IN_PROSE.search(text) or re.search(r"[\f\n]rac\{", text)
     if lost:
         around = text[max(0, lost.start() - 10) : lost.end() + 30]

@@ -59,7 +59,7 @@ def read_moodle(data: bytes) -> Iterator[Question | Refused]:
 def _parse(data: bytes) -> etree._Element:
     data = data.removeprefix(b"\xef\xbb\xbf")
     declared = _ENCODING.match(data[:400])
-    if declared and declared[1].lower() not in _ENCODINGS or b"\0" in data[:100]:
+    if (declared and declared[1].lower() not in _ENCODINGS) or b"\0" in data[:100]:
         raise DocumentError(Reason.BAD_MARKUP, "Moodle writes UTF-8, this is another encoding")
     start = data.find(b"<quiz")
     if start < 0:
