@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from dsvl_data.outcome import Reason, UserError
+from dsvl_data.shards.cli import app as shards
 
 if TYPE_CHECKING:
     from dsvl_data.engine.ledger import Balance
@@ -33,6 +34,7 @@ app = typer.Typer(
 )
 corpus = typer.Typer(help="Turn raw material into shards.", no_args_is_help=True)
 app.add_typer(corpus, name="corpus")
+app.add_typer(shards, name="shards")
 
 out_console = Console()
 error_console = Console(stderr=True)
