@@ -1,4 +1,4 @@
-"""`dsvl-data shards`: look into what was built. In: an output folder or a shard. Out: text, a page."""
+"""`dsvl-data shards`, to look into what was built: a folder or shard in; text or a page out."""
 
 from __future__ import annotations
 
