@@ -37,7 +37,7 @@ class Page:
     """One page of a print: what it looks like and what it says.
 
     `text` is Markdown; `characters` counts the visible characters (white space aside) that it
-    carries; `score` is the share of the page's visible characters, PDF and DOM together, on
+    carries, `margin_characters` those of them in the running head and foot; `score` is the share of the page's visible characters, PDF and DOM together, on
     which both agree (1.0: proved). `failure` is None for a proved page, else why not
     (`PROOF_FAILED` with the detail, `NO_TEXT` for pages that show pictures only).
     """
@@ -49,3 +49,4 @@ class Page:
     score: float
     failure: Reason | None = None
     detail: str = ""
+    margin_characters: int = 0

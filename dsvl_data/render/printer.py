@@ -171,6 +171,7 @@ class Printer:
                 score=share.score,
                 failure=failure,
                 detail="; ".join(faults),
+                margin_characters=len(margins),
             )
 
     def _print(self, document: str, folder: str, *, has_images: bool) -> tuple[bytes, list[bool]]:

@@ -24,6 +24,7 @@ _Boxes: TypeAlias = NDArray[np.float64]
 _TOLERANCE = 1.0
 #: Levels of 255 by which the brightest and darkest pixel of a word must differ.
 _CONTRAST = 48
+_DOT_CONTRAST = 12
 
 
 def find_faults(
@@ -48,7 +49,7 @@ def find_faults(
             | (boxes[:, 3] > bottom + _TOLERANCE),
         ),
         ("on top of each other", _overlapping(boxes, sizes, numbers)),
-        ("hardly visible", _faint(boxes, raster)),
+        ("hardly visible", _faint(texts, boxes, sizes, raster)),
     ]
     if template.columns > 1 and "column-span" not in template.css:
         for column in range(1, template.columns):
@@ -116,9 +117,12 @@ def _overlapping(
     return hit
 
 
-def _faint(boxes: _Boxes, raster: Raster) -> NDArray[np.bool_]:
+def _faint(
+    texts: list[str], boxes: _Boxes, sizes: NDArray[np.float64], raster: Raster
+) -> NDArray[np.bool_]:
     height, width = raster.pixels.shape[:2]
-    areas = np.rint(boxes * raster.scale).astype(int)
+    whole = boxes + np.outer(sizes, [0, 0, 0, 0.25])  # an underscore is below the line
+    areas = np.rint(whole * raster.scale).astype(int)
     areas[:, 0] = areas[:, 0].clip(0, width - 2)
     areas[:, 1] = (areas[:, 1] - 2).clip(0, height - 2)
     areas[:, 2] = np.maximum(areas[:, 2].clip(0, width), areas[:, 0] + 2)
@@ -126,7 +130,8 @@ def _faint(boxes: _Boxes, raster: Raster) -> NDArray[np.bool_]:
     faint = np.zeros(len(boxes), bool)
     for number, (x0, y0, x1, y1) in enumerate(areas.tolist()):
         area = raster.pixels[y0:y1, x0:x1]
-        # Green first: it alone settles all but a few.
+        # A lone full stop is less than a pixel; green first, it alone settles nearly all.
+        least = _CONTRAST if any(c.isalnum() for c in texts[number]) else _DOT_CONTRAST
         channels = (area[..., channel] for channel in (1, 0, 2))
-        faint[number] = not any(int(c.max()) - int(c.min()) >= _CONTRAST for c in channels)
+        faint[number] = not any(int(c.max()) - int(c.min()) >= least for c in channels)
     return faint

@@ -1,0 +1,212 @@
+"""Pages a second from real e-books, against the two usual ways to make page images.
+
+In: the EPUBs of the real data. Out: lines of figures. The peers get the same clean HTML, style
+and page size: (a) Playwright, a new browser for each document and one PNG screenshot a page;
+(b) wkhtmltoimage, one process a page. Both only make pictures: neither says what text is on
+which page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Playwright, sync_playwright
+
+from dsvl_data.outcome import DocumentError
+from dsvl_data.read.epub import open_epub
+from dsvl_data.render.browser import find_browser
+from dsvl_data.render.clean import clean_html
+from dsvl_data.render.flow import build_flow
+from dsvl_data.render.pages import Chapter
+from dsvl_data.render.printer import Printer
+from dsvl_data.render.template import Template, choose, load_templates
+
+ROOT = Path(__file__).resolve().parent.parent
+LONGEST_SIDE = 1024
+#: A page of the slowest peer takes a third of a second; so many of a chapter are timed.
+PAGES_OF_SLOWEST = 2
+
+
+@dataclass(frozen=True)
+class Job:
+    name: str
+    chapter: Chapter
+    template: Template
+
+    @property
+    def scale(self) -> float:
+        return LONGEST_SIDE / max(self.template.width, self.template.height)
+
+
+def real_data() -> Path | None:
+    folder = Path(os.environ.get("DSVL_REAL_DATA", ROOT.parent / "shared" / "data"))
+    return folder if (folder / "ebooks").is_dir() else None
+
+
+def load_jobs(folder: Path) -> list[Job]:
+    """All chapters with text of all EPUBs, each with the template that its name draws."""
+    templates = load_templates("books")
+    jobs = []
+    for path in sorted((folder / "ebooks").glob("*.epub")):
+        book = open_epub(path.read_bytes())
+        for item in book.spine:
+            try:
+                source = book.chapter(item)
+            except DocumentError:
+                continue
+            if source.navigation:
+                continue
+            clean = clean_html(
+                source.root,
+                language=book.language,
+                name=item.name.rpartition("/")[2],
+                vertical=source.vertical,
+                direction=source.direction,
+                resolve=lambda name, item=item, book=book: book.picture(item, name),
+            )
+            name = f"{path.stem}/{item.name}"
+            chapter = Chapter(clean.body, book.language, item.title, clean.assets)
+            jobs.append(Job(name, chapter, choose(templates, 0, name, chapter)))
+    return jobs
+
+
+def time_ours(printer: Printer, jobs: list[Job]) -> tuple[int, float]:
+    start = time.perf_counter()
+    pages = sum(1 for job in jobs for _ in printer.pages(job.chapter, job.template))
+    return pages, time.perf_counter() - start
+
+
+def write_html(job: Job, folder: Path) -> Path:
+    """The chapter as a file for the peers: the page's margins become the body's."""
+    flow = build_flow(job.chapter.body)
+    for name, asset in job.chapter.assets.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(asset.data)
+    top, right, bottom, left = job.template.margins
+    margins = f"body{{padding:{top}px {right}px {bottom}px {left}px!important}}"
+    language = job.chapter.language
+    page = folder / "chapter.html"
+    page.write_text(
+        f'<!DOCTYPE html><html lang="{language}"><head><meta charset="utf-8"><style>'
+        f"{job.template.stylesheet}{margins}</style></head><body>{flow.html}</body></html>",
+        encoding="utf-8",
+    )
+    return page
+
+
+def time_playwright(jobs: list[Job]) -> tuple[int, float]:
+    """The driver's start is not counted, each document's browser is."""
+    pages, seconds = 0, 0.0
+    with sync_playwright() as playwright:
+        for job in jobs:
+            with tempfile.TemporaryDirectory() as folder:
+                file = write_html(job, Path(folder))
+                start = time.perf_counter()
+                pages += screenshots(playwright, job, file)
+                seconds += time.perf_counter() - start
+    return pages, seconds
+
+
+def screenshots(playwright: Playwright, job: Job, file: Path) -> int:
+    width, height = round(job.template.width), round(job.template.height)
+    browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
+    page = browser.new_page(
+        viewport={"width": width, "height": height}, device_scale_factor=job.scale
+    )
+    page.goto(file.as_uri())
+    full = page.evaluate("document.documentElement.scrollHeight")
+    number = max(1, -(-full // height))
+    for index in range(number):
+        page.evaluate(f"window.scrollTo(0, {index * height})")
+        page.screenshot(path=file.with_name(f"{index}.png"))
+    browser.close()
+    return number
+
+
+def time_wkhtmltoimage(jobs: list[Job]) -> tuple[int, float]:
+    pages, seconds = 0, 0.0
+    for job in jobs:
+        with tempfile.TemporaryDirectory() as folder:
+            file = write_html(job, Path(folder))
+            width = round(job.template.width * job.scale)
+            height = round(job.template.height * job.scale)
+            for number in range(PAGES_OF_SLOWEST):
+                start = time.perf_counter()
+                subprocess.run(
+                    ["wkhtmltoimage", "--quiet", "--enable-local-file-access",
+                     "--zoom", f"{job.scale:.4f}", "--width", str(width),
+                     "--crop-y", str(number * height), "--crop-h", str(height),
+                     str(file), f"{folder}/{number}.png"],
+                    check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                    timeout=120,
+                )  # fmt: skip
+                seconds += time.perf_counter() - start
+                pages += 1
+    return pages, seconds
+
+
+def rounds(jobs: list[Job], number: int, each: int) -> Iterator[list[Job]]:
+    """For each round some chapters from all over the books, other ones each time."""
+    step = max(1, len(jobs) // (number * each))
+    for start in range(number):
+        yield jobs[start * step :: number * step][:each]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--chapters", type=int, default=8, help="chapters a round")
+    arguments = parser.parse_args()
+    folder = real_data()
+    if folder is None:
+        print("rendering: no real data; set DSVL_REAL_DATA to a folder with ebooks/*.epub")
+        return
+    jobs = load_jobs(folder)
+    printer = Printer(longest_side=LONGEST_SIDE)
+    time_ours(printer, jobs[:2])  # the browser's start, which a corpus pays once
+    rates: dict[str, list[float]] = {"ours": [], "playwright": [], "wkhtmltoimage": []}
+    thread = ThreadPoolExecutor(max_workers=1)
+    have_wkhtmltoimage = shutil.which("wkhtmltoimage") is not None
+    try:
+        for chosen in rounds(jobs, arguments.rounds, arguments.chapters):
+            pages, seconds = time_ours(printer, chosen)
+            rates["ours"].append(pages / seconds)
+            # In a thread of its own: Playwright's blocking form runs once a thread.
+            pages, seconds = thread.submit(time_playwright, chosen).result()
+            rates["playwright"].append(pages / seconds)
+            if have_wkhtmltoimage:
+                pages, seconds = time_wkhtmltoimage(chosen)
+                rates["wkhtmltoimage"].append(pages / seconds)
+        pages, seconds = time_ours(printer, jobs)
+    finally:
+        printer.close()
+    ours = statistics.median(rates["ours"])
+    print(f"rendering: {len(jobs)} chapters, {arguments.rounds} rounds of {arguments.chapters}")
+    print(f"  ours, with text and proof   {ours:8.1f} pages/s  {_list(rates['ours'])}")
+    print(f"  ours, all chapters once     {pages / seconds:8.1f} pages/s  ({pages} pages)")
+    for name, target in (("playwright", 8), ("wkhtmltoimage", 16)):
+        if not rates[name]:
+            print(f"  {name}: not installed")
+            continue
+        theirs = statistics.median(rates[name])
+        print(f"  {name:27} {theirs:8.1f} pages/s  {_list(rates[name])}")
+        print(f"    ratio {ours / theirs:.1f} x (asked: {target} x)")
+
+
+def _list(rates: list[float]) -> str:
+    return " ".join(f"{rate:.1f}" for rate in rates)
+
+
+if __name__ == "__main__":
+    main()
