@@ -21,9 +21,10 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import xxhash
@@ -39,10 +40,14 @@ TAR_SUFFIX = ".tar"
 INDEX_SUFFIX = ".index.parquet"
 
 _DIGEST = b"dsvl.shard"
+_REPEATED = ["document", "category", "language", "dataset", "licence", "pipeline", "taxonomy"]
 
 
 class Member(NamedTuple):
-    """A payload in a shard: `name` stands behind `KEY.`; offset and size in bytes."""
+    """A payload in a shard: `name` stands behind `KEY.`; offset and size in bytes.
+
+    The offset is 0 until the payload has been written.
+    """
 
     name: str
     offset: int
@@ -151,8 +156,13 @@ def read_index(shard: str) -> Index:
     return Index(table, digest)
 
 
-def encode_index(entries: Sequence[Entry], digest: Digest) -> bytes:
-    """Return the index file of a shard; the same entries give the same bytes."""
+def encode_index(
+    entries: Sequence[Entry], offsets: Sequence[Sequence[int]], digest: Digest
+) -> bytes:
+    """Return the index file of a shard; the same entries give the same bytes.
+
+    `offsets` has, for each entry, where its members lie; the entries' own offsets are not read.
+    """
     facts = json.dumps({"bytes": digest.size, "xxh3": digest.xxh3}).encode()
     columns = [
         pa.array([e.key for e in entries], pa.string()),
@@ -163,9 +173,20 @@ def encode_index(entries: Sequence[Entry], digest: Digest) -> bytes:
         pa.array([e.licence for e in entries], pa.string()),
         pa.array([e.pipeline for e in entries], pa.string()),
         pa.array([e.taxonomy for e in entries], pa.string()),
-        _nested([e.members for e in entries], SCHEMA.field("members").type),
+        _nested(
+            [e.members for e in entries],
+            [m[0] for e in entries for m in e.members],
+            [offset for sample in offsets for offset in sample],
+            [m[2] for e in entries for m in e.members],
+            kind=SCHEMA.field("members").type,
+        ),
         pa.array([e.images for e in entries], pa.int32()),
-        _nested([e.image_sizes for e in entries], SCHEMA.field("image_sizes").type),
+        _nested(
+            [e.image_sizes for e in entries],
+            [size[0] for e in entries for size in e.image_sizes],
+            [size[1] for e in entries for size in e.image_sizes],
+            kind=SCHEMA.field("image_sizes").type,
+        ),
         pa.array([e.text_characters for e in entries], pa.int64()),
         pa.array([e.text_tokens for e in entries], pa.int64()),
         pa.array([e.image_tokens for e in entries], pa.int64()),
@@ -173,7 +194,7 @@ def encode_index(entries: Sequence[Entry], digest: Digest) -> bytes:
     ]
     table = pa.Table.from_arrays(columns, schema=SCHEMA.with_metadata({_DIGEST: facts}))
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd", compression_level=1, use_dictionary=_REPEATED)
     return sink.getvalue()
 
 
@@ -205,20 +226,13 @@ def content_hash(payloads: Sequence[bytes | memoryview]) -> str:
     return str(state.hexdigest())
 
 
-def with_members(entry: Entry, members: Sequence[Member]) -> Entry:
-    """Return the entry with the places of its payloads."""
-    return replace(entry, members=tuple(members))
-
-
-def _nested(rows: Sequence[Sequence[tuple[object, ...]]], kind: pa.ListType) -> pa.ListArray:
-    """Build a list-of-structs column from tuples, through its flat children."""
-    offsets = [0]
-    for row in rows:
-        offsets.append(offsets[-1] + len(row))
+def _nested(
+    rows: Sequence[Sequence[object]], *children: Sequence[object], kind: pa.ListType
+) -> pa.ListArray:
+    """Build a list-of-structs column as long as `rows` are, from its flat children."""
+    lengths = np.fromiter(map(len, rows), np.int32, len(rows))
+    offsets = np.concatenate([np.zeros(1, np.int32), np.cumsum(lengths, dtype=np.int32)])
     fields = list(kind.value_type)
-    children = [
-        pa.array([item[position] for row in rows for item in row], field.type)
-        for position, field in enumerate(fields)
-    ]
-    values = pa.StructArray.from_arrays(children, fields=fields)
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values, type=kind)
+    arrays = [pa.array(child, f.type) for child, f in zip(children, fields, strict=True)]
+    values = pa.StructArray.from_arrays(arrays, fields=fields)
+    return pa.ListArray.from_arrays(pa.array(offsets), values, type=kind)

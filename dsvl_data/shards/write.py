@@ -25,7 +25,6 @@ from dsvl_data.shards.index import (
     content_hash,
     encode_index,
     index_path,
-    with_members,
 )
 from dsvl_data.shards.tar import BLOCK, Digest, Sink, TarWriter
 
@@ -104,29 +103,32 @@ def encode(sample: Sample, text_tokens: int) -> Encoded:
 
 
 class ShardStream:
-    """Writes samples to an open sink; `close` gives the tar's digest and the index entries."""
+    """Writes samples to an open sink; `close` gives the tar's digest and the index file."""
 
     def __init__(self, sink: Sink) -> None:
         self._tar = TarWriter(sink)
-        self._entries: list[Entry] = []
+        self.entries: list[Entry] = []
+        self._offsets: list[list[int]] = []
 
     def add(self, sample: Encoded) -> None:
         """Write one sample's members."""
         entry, add = sample.entry, self._tar.add
         stem = entry.key + "."
-        places = [
-            Member(name, add(stem + name, payload), size)
-            for (name, _, size), payload in zip(entry.members, sample.payloads, strict=True)
-        ]
-        self._entries.append(with_members(entry, places))
+        members = zip(entry.members, sample.payloads, strict=True)
+        self._offsets.append([add(stem + member[0], payload) for member, payload in members])
+        self.entries.append(entry)
 
-    def close(self) -> tuple[Digest, list[Entry]]:
+    def close(self) -> tuple[Digest, bytes]:
         """End the tar; the sink stays open."""
-        return self._tar.close(), self._entries
+        digest = self._tar.close()
+        return digest, encode_index(self.entries, self._offsets, digest)
 
 
 def write_shard(path: str, samples: Iterable[Encoded]) -> tuple[Digest, list[Entry]]:
-    """Write a shard and its index, each whole or not at all; returns what was written.
+    """Write a shard and its index, each whole or not at all.
+
+    Returns the tar's digest and the samples' entries, as they came: the places of their members
+    stand in the index.
 
     `path` ends in `.tar`, local or in an object store. Raises `OSError` when the store fails.
     """
@@ -141,12 +143,12 @@ def write_shard(path: str, samples: Iterable[Encoded]) -> tuple[Digest, list[Ent
             stream = ShardStream(file)
             for sample in samples:
                 stream.add(sample)
-            digest, entries = stream.close()
+            digest, index = stream.close()
         Path(staging).chmod(0o644)
         # An index that stands beside another tar would lie; without one the shard is unfinished.
         storage.remove(index_path(path))
         storage.commit(staging, path)
-        storage.atomic_write(index_path(path), encode_index(entries, digest))
+        storage.atomic_write(index_path(path), index)
     finally:
         Path(staging).unlink(missing_ok=True)
-    return digest, entries
+    return digest, stream.entries
