@@ -180,6 +180,8 @@ class Outline:
         for element in reversed(list(article.iter())):
             if element is not article and _is_empty(element):
                 _remove(element)
+        while len(article) and article[-1].tag == "hr":  # it parts nothing, and may part a page
+            article.remove(article[-1])
         for element in list(article.iter("em", "strong")):
             _join_next(element)
         for element in list(article.iter(*_MIXED)):

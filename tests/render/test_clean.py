@@ -133,7 +133,7 @@ def cleaned(markup: str, **options: str) -> str:
         ("<script>1</script><style>p{}</style><!-- c --><p hidden>h</p><p style='display:none'>n</p>"
          "<iframe src=x>i</iframe><video>v</video>k", "<p>k</p>"),
         ("<p>a<span epub:type='pagebreak'>12</span>b</p>", "<p>ab</p>"),
-        ("<hr><p></p><div><span></span></div>a<hr>", "<hr/><p>a</p><hr/>"),
+        ("<hr><p></p><div><span></span></div>a<hr>b<hr><hr>", "<hr/><p>a</p><hr/><p>b</p>"),
         # language and direction
         ("<p dir='rtl' lang='he'>שלום <bdo dir='ltr'>abc</bdo></p><p>many more words here</p>",
          '<p dir="rtl" lang="he">שלום <span dir="ltr">abc</span></p><p>many more words here</p>'),
