@@ -32,10 +32,13 @@ SIZE = 512
 @pytest.fixture(scope="module")
 def convert() -> Iterator[object]:
     browser = Browser()
+    # Kept until the end: a printer that is collected closes its page wherever that happens.
+    converters: list[ExamConverter] = []
 
     def run(path: Path, **changes: object) -> tuple[list[Sample], list[Dropped]]:
         options = ExamOptions(**({"longest_side": SIZE} | changes))
         converter = ExamConverter(options, browser)
+        converters.append(converter)
         samples: list[Sample] = []
         dropped: list[Dropped] = []
         for ref in PIPELINE.source([InputSpec(path=str(path), dataset="d")], options):
@@ -45,7 +48,8 @@ def convert() -> Iterator[object]:
         return samples, dropped
 
     yield run
-    browser.close()
+    for converter in converters:
+        converter.close()
 
 
 def question(number: int, **changes: object) -> dict[str, object]:
@@ -114,7 +118,7 @@ def test_every_hostile_question_is_dropped_alone(convert, tmp_path: Path):
     }
     records: list[object] = [question(1, images=["good.png"])]
     for name, (changes, _) in hostile.items():
-        records += [question(0, id=name, **changes), question(len(records))]
+        records += [question(0, id=name, **changes), question(len(records) + 1)]
     records += ["{invalid", '["a", "list"]', question(99)]
     samples, dropped = convert(write(folder / "q.jsonl", *records).parent, layouts=("one_column",))
     reasons = {drop.item: drop.reason for drop in dropped}
