@@ -17,6 +17,7 @@ from lxml import etree
 
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.questions import Passage, Picture, Question
+from dsvl_data.read.questions.chemistry import expand_chemistry
 from dsvl_data.read.questions.formulas import BadText, Formula, Heading, Part, Table, split_text
 from dsvl_data.render.assets import clean_svg, is_svg, raster_asset
 from dsvl_data.render.clean import clean_html, clean_text
@@ -176,7 +177,7 @@ class _Writer:
         text = text.replace("\r\n", "\n")
         for part in split_text(text):
             if isinstance(part, Formula):
-                blocks.formula(latex_to_math(part.latex, part.display), part.display)
+                blocks.formula(_math(part), part.display)
             elif isinstance(part, Table):
                 blocks.block(_table(part))
             elif isinstance(part, Heading):
@@ -280,6 +281,15 @@ class _Paragraphs:
             self._blocks.append(paragraph)
 
 
+def _math(formula: Formula) -> etree._Element:
+    """A formula as MathML; its Markdown keeps the source, chemistry too."""
+    expanded = expand_chemistry(formula.latex)
+    made = latex_to_math(expanded, formula.display)
+    if expanded != formula.latex:
+        made.set("data-latex", " ".join(formula.latex.split()))
+    return made
+
+
 def _table(table: Table) -> etree._Element:
     made = etree.Element("table")
     body = etree.SubElement(made, "tbody")
@@ -289,7 +299,7 @@ def _table(table: Table) -> etree._Element:
             cell = etree.SubElement(row, "td")
             for part in split_text(text):
                 if isinstance(part, Formula):
-                    cell.append(latex_to_math(part.latex, part.display))
+                    cell.append(_math(part))
                 elif isinstance(part, str):
                     _add(cell, clean_text(part))
                 else:
@@ -310,7 +320,7 @@ def _place(parent: etree._Element, after: etree._Element | None, parts: Sequence
     previous = after
     for part in parts:
         if isinstance(part, Formula):
-            previous = latex_to_math(part.latex, part.display)
+            previous = _math(part)
             parent.insert(index, previous)
             index += 1
         elif previous is None:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dsvl_data.outcome import Reason
+from dsvl_data.read.questions.chemistry import expand_chemistry
 from dsvl_data.read.questions.formulas import BadText, Formula, Heading, Table, split_text
 
 
@@ -77,3 +78,22 @@ def test_nothing_is_lost(text: str):
     kept = "".join(part if isinstance(part, str) else part.latex for part in parts)  # type: ignore[union-attr]
     for sign in "ab1":
         assert kept.count(sign) == text.count(sign)
+
+
+@pytest.mark.parametrize(
+    ("source", "expanded"),
+    [
+        (r"\ce{2H2O}", r"{2\mathrm{H}_{2}\mathrm{O}}"),
+        (r"\ce{Ca(OH)2}", r"{\mathrm{Ca}(\mathrm{O}\mathrm{H})_{2}}"),
+        (r"\ce{SO4^2-}", r"{\mathrm{S}\mathrm{O}_{4}^{2-}}"),
+        (r"x + \ce{Na+}", r"x + {\mathrm{Na}^{+}}"),
+        (r"\ce{A <=> B}", r"{\mathrm{A} \rightleftharpoons \mathrm{B}}"),
+    ],
+)
+def test_chemistry(source: str, expanded: str):
+    assert expand_chemistry(source) == expanded
+
+
+def test_chemistry_that_is_not_understood():
+    with pytest.raises(BadText):
+        expand_chemistry(r"\ce{A ->[heat] B}")
