@@ -55,6 +55,7 @@ class Reason(Enum):
     BAD_IMAGE = (Outcome.QUARANTINED, "an image that does not decode")
     MISSING_IMAGE = (Outcome.QUARANTINED, "an image that the document names is not there")
     NEEDS_NETWORK = (Outcome.QUARANTINED, "shows nothing without resources from the network")
+    BAD_FORMULA = (Outcome.QUARANTINED, "LaTeX that is incomplete, or that nobody can show")
     BAD_QUESTION = (
         Outcome.QUARANTINED,
         "a question without a stem, or with fields of a wrong type",
