@@ -21,7 +21,8 @@ words, what is shown and what is said cannot drift apart.
 | img | src, alt, width, height | src is a key of `Chapter.assets`; alt is neither shown nor written |
 | math | display (block, inline), data-latex | MathML Core inside; data-latex is what the Markdown says |
 
-Text nodes hold what the reader of the page sees: no soft hyphens, no zero-width characters,
+Text nodes hold what the reader of the page sees: no soft hyphens, no zero-width characters (but
+the joiners that Arabic, Indic scripts and emoji are shaped by),
 no control characters, NFC. Everything else (scripts, styles, event handlers, forms, frames,
 comments, hidden elements, links to anywhere) is gone before this room sees it.
 """

@@ -184,6 +184,8 @@ class Outline:
             article.remove(article[-1])
         for element in list(article.iter("em", "strong")):
             _join_next(element)
+        for element in article.iter("p", *_LINES, *_MIXED):
+            _strip_end(element)
         for element in list(article.iter(*_MIXED)):
             if element.find("p") is not None:
                 _wrap_text(element)
@@ -394,6 +396,18 @@ def _join_next(element: etree._Element) -> None:
         if parent is None:
             return
         parent.remove(follower)
+
+
+def _strip_end(block: etree._Element) -> None:
+    """Hard spaces at the end of a block are seen by nobody, and spoil the emphasis they end."""
+    element = block
+    while len(element):
+        last = element[-1]
+        last.tail = (last.tail or "").rstrip() or None
+        if last.tail or last.tag not in _EMPTY_INLINE:
+            return
+        element = last
+    element.text = (element.text or "").rstrip() or None
 
 
 def _wrap_text(host: etree._Element) -> None:

@@ -114,6 +114,7 @@ def cleaned(markup: str, **options: str) -> str:
         ("<i>a</i><tt>b</tt><strike>c</strike><ins>d</ins>", "<p><em>a</em><code>b</code><s>c</s>"
          "<u>d</u></p>"),
         ("<em>a</em><em>b</em> <em></em>c", "<p><em>ab</em> c</p>"),
+        ("<strong>a.&nbsp;</strong> <p>b&nbsp;</p>", "<p><strong>a.</strong></p><p>b</p>"),
         ("x<em> a </em>y", "<p>x <em>a</em> y</p>"),
         ("<span style='font-weight: bold; font-style:italic'>a</span>",
          "<p><strong><em>a</em></strong></p>"),
