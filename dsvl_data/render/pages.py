@@ -37,9 +37,10 @@ class Page:
     """One page of a print: what it looks like and what it says.
 
     `text` is Markdown; `characters` counts the visible characters (white space aside) that it
-    carries, `margin_characters` those of them in the running head and foot; `score` is the share of the page's visible characters, PDF and DOM together, on
-    which both agree (1.0: proved). `failure` is None for a proved page, else why not
-    (`PROOF_FAILED` with the detail, `NO_TEXT` for pages that show pictures only).
+    carries, `margin_characters` those of them in the running head and foot; `score` is the
+    share of the page's visible characters, PDF and DOM together, on which both agree (1.0:
+    proved). `failure` is None for a proved page, else why not (`PROOF_FAILED` with the detail,
+    a picture's own reason, `NO_TEXT` for pages that show pictures only).
     """
 
     number: int

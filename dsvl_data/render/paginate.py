@@ -26,6 +26,8 @@ _CELLS_AHEAD = 60
 #: Agreement over this many characters settles a choice; so many must agree after a flaw.
 _LOOK = 64
 _AFTER_FLAW = 6
+#: A passage that is nowhere shown may be so long before what follows is looked for elsewhere.
+_LOST = 500
 #: After so many a page is given up: it has failed, and hostile input must not cost minutes.
 _MAX_FLAWS = 20
 #: Lines painted in another order than said are put right within so many characters.
@@ -56,7 +58,8 @@ class Share:
     def score(self) -> float:
         """Share of the page's characters, PDF and DOM together, on which both agree."""
         agreed = 2 * self.characters
-        return agreed / max(1, agreed + len(self.strange) + len(self.missing))
+        every = agreed + len(self.strange) + len(self.missing)
+        return agreed / every if every else 1.0
 
 
 def paginate(flow: Flow, pages: Sequence[Sequence[str]]) -> list[Share]:
@@ -195,7 +198,7 @@ class _Matcher:
             self._frontier = found + len(tail)
 
     def _flaw(self, painted: str, position: int, here: int, limit: int) -> tuple[int, int]:
-        """How many characters to skip as painted and as said: one for one, one, or none."""
+        """How many characters to skip as painted and as said: one for one, one, or a passage."""
         rest = len(painted) - position
         for shown, said in ((1, 1), (1, 0), (0, 1), (1, 2), (2, 1)):
             if shown > rest or here + said > limit:
@@ -204,7 +207,9 @@ class _Matcher:
             after = painted[position + shown : position + shown + needed]
             if self._text.startswith(after, here + said):
                 return shown, said
-        return 1, 0
+        key = painted[position : position + _AFTER_FLAW]
+        found = self._text.find(key, here, min(limit, here + _LOST)) if len(key) > 3 else -1
+        return (0, found - here) if found > here else (1, 0)
 
     def _take(self, start: int, end: int, taken: list[tuple[int, int]]) -> None:
         """Mark `start:end` as shown, which splits a gap or moves the frontier."""

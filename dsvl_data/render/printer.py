@@ -17,6 +17,7 @@ import json
 import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Literal
@@ -84,6 +85,7 @@ class Printer:
         self._open = ExitStack()
         self._page: BrowserPage | None = None
         self._prints = 0
+        self._encoder = ThreadPoolExecutor(max_workers=1)
 
     @property
     def details(self) -> dict[str, str]:
@@ -111,6 +113,7 @@ class Printer:
         """End the browser."""
         self._close_page()
         self._browser.close()
+        self._encoder.shutdown()
 
     def _part(self, chapter: Chapter, template: Template, before: int) -> Iterator[Page]:
         folder = f"{self._prints}/"
@@ -147,6 +150,8 @@ class Printer:
             zip(listings, painted, shares, strict=True)
         ):
             raster = rasterise(listing, longest_side=self.longest_side)
+            # Encoding lets go of the interpreter, so it goes on beside the checks.
+            image = self._encoder.submit(encode, raster.pixels, self.image_format)
             faults = find_faults(
                 paint.spans, _formula_numbers(flow, paint, share), raster, template
             )
@@ -165,7 +170,7 @@ class Printer:
             margins = visible(paint.head + paint.foot)
             yield Page(
                 number=before + index + 1,
-                image=encode(raster.pixels, self.image_format),
+                image=image.result(),
                 text=_text(flow, share, paint),
                 characters=share.characters + len(margins),
                 score=share.score,
