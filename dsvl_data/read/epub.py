@@ -305,6 +305,8 @@ def _is_navigation(root: etree._Element) -> bool:
         kinds = {*attribute(section, "type").split(), *attribute(section, "role").split()}
         if kinds & _NAVIGATION_TYPES and len(_squeezed(section)) >= _WHOLE * length:
             return True
+    if any("indextable" in (table.get("class") or "").split() for table in body.iter("{*}table")):
+        return True  # Sphinx's general index
     links = [element for element in body.iter() if name_of(element) == "a" and element.get("href")]
     linked = sum(len(_squeezed(element)) for element in links if not _is_address(element))
     return len(links) >= _LINKS and linked > _LINKED_SHARE * length
