@@ -38,6 +38,8 @@ _ARGUMENTS = (
     "--proxy-server=127.0.0.1:9",  # even an address that needs no resolving goes nowhere
     "--proxy-bypass-list=<-loopback>",
 )
+#: A browser that starts on a busy machine needs time, whatever its pages may take.
+_START_SECONDS = 30
 _SYSTEM_BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
@@ -181,7 +183,7 @@ class Browser:
                 self._browser = self._playwright.chromium.launch(
                     executable_path=executable,
                     args=[*_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])],
-                    timeout=self.timeout * 1000,
+                    timeout=max(self.timeout, _START_SECONDS) * 1000,
                 )
             except Exception as error:  # Playwright raises bare Exception when its driver dies
                 self._forget()
