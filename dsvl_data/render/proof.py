@@ -25,6 +25,7 @@ _TOLERANCE = 1.0
 #: Levels of 255 by which the brightest and darkest pixel of a word must differ.
 _CONTRAST = 48
 _DOT_CONTRAST = 12
+_HALF_EMPTY = frozenset("“”‘’「」『』（）《》〈〉【】〔〕〖〗，。、；：！？．｡｢｣､")
 
 
 def find_faults(
@@ -75,8 +76,11 @@ def _lines(
         box = span.box
         if boxes and numbers[-1] == group and abs(sizes[-1] - span.size) < 0.1:
             last, near = boxes[-1], 0.35 * span.size
-            on_line = abs(last[3] - box[3]) < 0.5 and -near < box[0] - last[2] < near
-            below = abs(last[0] - box[0]) < 0.5 and -near < box[1] - last[3] < near
+            # Full-width marks are half empty, and set by their ink alone beside each other.
+            squeezed = _HALF_EMPTY.intersection((texts[-1][-1:], span.text[:1]))
+            back = 0.6 * span.size if squeezed else near
+            on_line = abs(last[3] - box[3]) < 0.5 and -back < box[0] - last[2] < near
+            below = abs(last[0] - box[0]) < 0.5 and -back < box[1] - last[3] < near
             if on_line or below:
                 boxes[-1] = [
                     min(last[0], box[0]),
