@@ -23,7 +23,8 @@ from lxml import etree
 from benchmarks.rendering import load_jobs, real_data
 from dsvl_data.outcome import Reason
 from dsvl_data.render.flow import build_flow
-from dsvl_data.render.pages import Chapter
+from dsvl_data.render.pages import Chapter, Page
+from dsvl_data.render.press import Sheet
 from dsvl_data.render.printer import Printer
 from dsvl_data.render.template import Template, load_templates
 
@@ -40,10 +41,9 @@ class RecordingPrinter(Printer):
         super().__init__(longest_side=512)
         self.pdfs: list[bytes] = []
 
-    def _print(self, document: str, folder: str, *, has_images: bool) -> tuple[bytes, list[bool]]:
-        printed = super()._print(document, folder, has_images=has_images)
-        self.pdfs.append(printed[0])
-        return printed
+    def _prove(self, sheet: Sheet, document: pymupdf.Document, before: int) -> Iterator[Page]:
+        self.pdfs.append(sheet.pdf)
+        return super()._prove(sheet, document, before)
 
 
 def words(language: str) -> Iterator[str]:

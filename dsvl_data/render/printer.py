@@ -3,70 +3,47 @@
 In: a `Chapter` and a `Template`. Out: `Page`s, each with its picture, the Markdown of exactly
 what the picture shows, and the verdict of the proof.
 
-A chapter is laid out once, as a PDF, by a browser that has no network, no files and no
-scripts; PyMuPDF draws its pages. Chapters with more than `PRINT_LIMIT` characters go in
-several prints, cut between blocks: memory stays bounded, at the price of a page that ends
-early at each cut.
+A chapter is printed once (`press`) and its pages are drawn by PyMuPDF. While one print is
+proved, the browser already makes the next. Chapters with more than `PRINT_LIMIT` characters
+go in several prints, cut between blocks: memory stays bounded, at the price of a page that
+ends early at each cut.
 """
 
 from __future__ import annotations
 
 import copy
-import html
-import json
-import unicodedata
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from itertools import groupby
 from typing import Literal
 
 import pymupdf
 from lxml import etree
-from playwright.sync_api import Error
-from playwright.sync_api import Page as BrowserPage
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from dsvl_data.outcome import DocumentError, Reason
-from dsvl_data.render.browser import ORIGIN, Browser
-from dsvl_data.render.fitting import SVG_TYPE, fit_picture
-from dsvl_data.render.flow import Flow, build_flow, visible
+from dsvl_data.render.flow import Flow, visible
 from dsvl_data.render.markdown import write_line, write_markdown
-from dsvl_data.render.pages import Asset, Chapter, Page
+from dsvl_data.render.pages import Chapter, Page
 from dsvl_data.render.paginate import Share, paginate
+from dsvl_data.render.press import Press, Sheet
 from dsvl_data.render.proof import find_faults
 from dsvl_data.render.raster import encode, rasterise
 from dsvl_data.render.template import Template
-from dsvl_data.render.textlayer import (
-    Painted,
-    drawn_fonts,
-    find_missing_glyphs,
-    lighten,
-    read_painted,
-)
+from dsvl_data.render.textlayer import Painted, drawn_fonts, find_missing_glyphs, read_painted
 
 #: Visible characters a print: about a hundred pages, at which the browser stays below 500 MB.
 PRINT_LIMIT = 150_000
 #: A page with fewer visible characters shows pictures only, or next to nothing.
 MIN_CHARACTERS = 8
-#: A browser page is replaced after so many prints, so that nothing piles up in it.
-_PRINTS_A_PAGE = 100
-
-_POLICY = f"default-src 'none'; img-src {ORIGIN} data:; style-src 'unsafe-inline'"
-_IMAGES_SHOWN = "Array.from(document.images, i => i.complete && i.naturalWidth > 0)"
-_FRAME = (
-    '<!DOCTYPE html><html xmlns="http://www.w3.org/1999/xhtml" lang="{language}" dir="{direction}"'
-    '><head><meta http-equiv="Content-Security-Policy" content="{policy}"/>'
-    "<title>-</title><style>{style}</style></head><body>{body}</body></html>"
-)
 
 
 class Printer:
-    """Prints chapters; holds one browser. Not to be shared between threads.
+    """Prints chapters; holds one browser, in a thread of its own. For one caller at a time.
 
-    `longest_side` is a page image's longer side in pixels; `timeout` bounds the layout and the
-    print of one chapter, each, in seconds.
+    `longest_side` is a page image's longer side in pixels; `timeout` bounds layout and print
+    of one chapter, together, in seconds.
     """
 
     def __init__(
@@ -75,22 +52,18 @@ class Printer:
         longest_side: int = 1024,
         image_format: Literal["png", "jpg"] = "png",
         timeout: float = 60,
-        browser: Browser | None = None,
     ) -> None:
-        self.longest_side = longest_side
-        self.image_format = image_format
-        self._browser = browser or Browser(timeout=timeout)
-        self._timeout = timeout
-        self._resources: dict[str, Asset] = {}
-        self._open = ExitStack()
-        self._page: BrowserPage | None = None
-        self._prints = 0
-        self._encoder = ThreadPoolExecutor(max_workers=1)
+        self._longest_side = longest_side
+        self._image_format: Literal["png", "jpg"] = image_format
+        self._press = Press(longest_side=longest_side, timeout=timeout)
+        self._browser = ThreadPoolExecutor(max_workers=1, thread_name_prefix="press")
+        self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
 
     @property
     def details(self) -> dict[str, str]:
         """Versions for a sample's provenance."""
-        return {"browser": self._browser.version, "pymupdf": str(pymupdf.version[0])}
+        version = self._browser.submit(self._press.version).result()
+        return {"browser": version, "pymupdf": str(pymupdf.version[0])}
 
     def pages(self, chapter: Chapter, template: Template) -> Iterator[Page]:
         """Yield the chapter's pages in order, failed ones too (see `Page.failure`).
@@ -98,60 +71,78 @@ class Printer:
         Raises `DocumentError` (`TIMEOUT`) when layout or print take too long, and
         `WorkerBroken` when the browser dies.
         """
-        number = 0
-        for part in _parts(chapter):
-            for page in self._part(part, template, number):
-                number = page.number
-                yield page
+        for _, result in self._prints([(chapter, template)]):
+            if isinstance(result, DocumentError):
+                raise result
+            yield from result
 
-    def print_many(self, jobs: Iterable[tuple[Chapter, Template]]) -> Iterator[list[Page]]:
-        """Yield the pages of each job, in order."""
-        for chapter, template in jobs:
-            yield list(self.pages(chapter, template))
+    def print_many(
+        self, jobs: Iterable[tuple[Chapter, Template]]
+    ) -> Iterator[list[Page] | DocumentError]:
+        """Yield, for each job in order, its pages or what `pages` would raise of the document.
+
+        Faster than one call of `pages` after the other: the next chapter is printed while
+        this one's pages are drawn and proved. `jobs` is asked for one job ahead.
+        """
+        for _, results in groupby(self._prints(jobs), key=lambda numbered: numbered[0]):
+            pages: list[Page] | DocumentError = []
+            for _, result in results:
+                if isinstance(result, DocumentError):
+                    pages = result
+                elif isinstance(pages, list):
+                    pages += result
+            yield pages
 
     def close(self) -> None:
         """End the browser."""
-        self._close_page()
-        self._browser.close()
+        self._browser.submit(self._press.close).result()
+        self._browser.shutdown()
         self._encoder.shutdown()
 
-    def _part(self, chapter: Chapter, template: Template, before: int) -> Iterator[Page]:
-        folder = f"{self._prints}/"
-        pictures, broken = _pictures(chapter, template, self.longest_side)
-        drawings = {name for name, asset in pictures.items() if asset.media_type == SVG_TYPE}
-        flow = build_flow(chapter.body, image_url=ORIGIN + folder, drawings=drawings)
-        self._resources.clear()
-        self._resources.update((folder + name, asset) for name, asset in pictures.items())
-        pdf, shown = self._print(
-            _frame(chapter, template, flow, before), folder, has_images=bool(flow.images)
-        )
-        for number, ok in enumerate(shown):
-            name = flow.images[number][1]
-            if not ok and name not in broken:
-                broken[name] = DocumentError(Reason.BAD_IMAGE, f"{name} is not shown")
-        pdf = lighten(pdf)
-        with pymupdf.open("pdf", pdf) as document:
-            yield from self._prove(document, drawn_fonts(pdf), flow, template, broken, before)
+    def _prints(
+        self, jobs: Iterable[tuple[Chapter, Template]]
+    ) -> Iterator[tuple[int, Iterator[Page] | DocumentError]]:
+        """Print the parts of all jobs, one ahead; yields each job's number with its pages."""
+        waiting: tuple[int, int, Future[Sheet]] | None = None
+        before = 0
+        for number, (chapter, template) in enumerate(jobs):
+            for position, part in enumerate(_parts(chapter)):
+                ready = self._finish(waiting)
+                before = before + ready[2] if ready and position else 0
+                printing = self._browser.submit(self._press.print, part, template, before)
+                waiting = number, before, printing
+                if ready:
+                    yield ready[:2]
+        ready = self._finish(waiting)
+        if ready:
+            yield ready[:2]
 
-    def _prove(
-        self,
-        document: pymupdf.Document,
-        drawn: frozenset[bytes],
-        flow: Flow,
-        template: Template,
-        broken: Mapping[str, DocumentError],
-        before: int,
-    ) -> Iterator[Page]:
+    def _finish(
+        self, waiting: tuple[int, int, Future[Sheet]] | None
+    ) -> tuple[int, Iterator[Page] | DocumentError, int] | None:
+        """Wait for a print; its job's number, its pages to come, and how many they are."""
+        if waiting is None:
+            return None
+        number, before, printing = waiting
+        try:
+            sheet = printing.result()
+        except DocumentError as error:
+            return number, error, 0
+        document = pymupdf.open("pdf", sheet.pdf)
+        return number, self._prove(sheet, document, before), len(document)
+
+    def _prove(self, sheet: Sheet, document: pymupdf.Document, before: int) -> Iterator[Page]:
+        flow, template, drawn = sheet.flow, sheet.template, drawn_fonts(sheet.pdf)
         listings = [document[index].get_displaylist() for index in range(len(document))]
         painted = [read_painted(listing, template) for listing in listings]
         shares = paginate(flow, [page.texts for page in painted])
-        spoilt = _spoilt_pages(flow, shares, broken)
+        spoilt = _spoilt_pages(flow, shares, sheet.broken)
         for index, (listing, paint, share) in enumerate(
             zip(listings, painted, shares, strict=True)
         ):
-            raster = rasterise(listing, longest_side=self.longest_side)
+            raster = rasterise(listing, longest_side=self._longest_side)
             # Encoding lets go of the interpreter, so it goes on beside the checks.
-            image = self._encoder.submit(encode, raster.pixels, self.image_format)
+            image = self._encoder.submit(encode, raster.pixels, self._image_format)
             faults = find_faults(
                 paint.spans, _formula_numbers(flow, paint, share), raster, template
             )
@@ -178,82 +169,7 @@ class Printer:
                 detail="; ".join(faults),
                 margin_characters=len(margins),
             )
-
-    def _print(self, document: str, folder: str, *, has_images: bool) -> tuple[bytes, list[bool]]:
-        """Lay out and print; returns the PDF and, for each image, whether it is shown."""
-        name = folder + "chapter.xhtml"
-        self._resources[name] = Asset(document.encode(), "application/xhtml+xml; charset=utf-8")
-        self._prints += 1
-        with self._browser.limit(self._timeout):
-            try:
-                page = self._fresh_page()
-                page.goto(ORIGIN + name, wait_until="load", timeout=self._timeout * 1000)
-                shown = page.evaluate(_IMAGES_SHOWN) if has_images else []
-                return page.pdf(prefer_css_page_size=True, print_background=True), shown
-            except Error as error:
-                # Through the browser's own hands, which know a dead browser from a bad page.
-                self._page = None
-                self._open.__exit__(type(error), error, error.__traceback__)
-                if isinstance(error, PlaywrightTimeout):
-                    detail = f"layout took over {self._timeout:g} s"
-                    raise DocumentError(Reason.TIMEOUT, detail) from error
-                raise
-
-    def _fresh_page(self) -> BrowserPage:
-        if self._page is None or self._prints % _PRINTS_A_PAGE == 0:
-            self._close_page()
-            self._page = self._open.enter_context(self._browser.page(resources=self._resources))
-        return self._page
-
-    def _close_page(self) -> None:
-        self._page = None
-        self._open.close()
-
-
-def _frame(chapter: Chapter, template: Template, flow: Flow, before: int) -> str:
-    direction = "rtl" if chapter.body.get("dir") == "rtl" else "ltr"
-    header = json.dumps(_fitting(chapter.header, template), ensure_ascii=False)
-    style = f"{template.stylesheet}\nhtml{{--header:{header};counter-reset:page {before}}}"
-    return _FRAME.format(
-        language=html.escape(chapter.body.get("lang") or chapter.language or "en"),
-        direction=direction,
-        policy=_POLICY,
-        style=html.escape(style, quote=False),
-        body=flow.html,
-    )
-
-
-def _fitting(header: str, template: Template) -> str:
-    """The header, cut so that it fits half of the page's width at any template's size."""
-    left, _, right, _ = template.content
-    room = (right - left) * 0.6 / 11
-    header = " ".join(header.split())
-    for number, character in enumerate(header):
-        room -= 1.0 if unicodedata.east_asian_width(character) in "WF" else 0.6
-        if room < 0:
-            return header[:number].rpartition(" ")[0] or header[:number]
-    return header
-
-
-def _pictures(
-    chapter: Chapter, template: Template, longest_side: int
-) -> tuple[dict[str, Asset], dict[str, DocumentError]]:
-    """The chapter's pictures ready for print, and what is wrong with the others, by name."""
-    ready: dict[str, Asset] = {}
-    broken: dict[str, DocumentError] = {}
-    for image in chapter.body.iter("img"):
-        name = image.get("src", "")
-        if name in ready or name in broken:
-            continue
-        asset = chapter.assets.get(name)
-        if asset is None:
-            broken[name] = DocumentError(Reason.MISSING_IMAGE, f"no image {name!r}")
-            continue
-        try:
-            ready[name] = fit_picture(asset, template, longest_side=longest_side)
-        except DocumentError as error:
-            broken[name] = error
-    return ready, broken
+        document.close()
 
 
 def _spoilt_pages(

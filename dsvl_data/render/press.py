@@ -1,0 +1,164 @@
+"""One chapter laid out and printed, once, as a PDF.
+
+In: a `Chapter` and a `Template`. Out: a `Sheet`: the PDF, the flow that it shows, and the
+pictures that it fails to show. The browser has no network, no files and no scripts, and a
+time limit.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import unicodedata
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from playwright.sync_api import Error
+from playwright.sync_api import Page as BrowserPage
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
+
+from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.render.browser import ORIGIN, Browser
+from dsvl_data.render.fitting import SVG_TYPE, fit_picture
+from dsvl_data.render.flow import Flow, build_flow
+from dsvl_data.render.pages import Asset, Chapter
+from dsvl_data.render.template import Template
+from dsvl_data.render.textlayer import lighten
+
+#: A browser page is replaced after so many prints, so that nothing piles up in it.
+_PRINTS_A_PAGE = 100
+
+_POLICY = f"default-src 'none'; img-src {ORIGIN} data:; style-src 'unsafe-inline'"
+_IMAGES_SHOWN = "Array.from(document.images, i => i.complete && i.naturalWidth > 0)"
+_FRAME = (
+    '<!DOCTYPE html><html xmlns="http://www.w3.org/1999/xhtml" lang="{language}" dir="{direction}"'
+    '><head><meta http-equiv="Content-Security-Policy" content="{policy}"/>'
+    "<title>-</title><style>{style}</style></head><body>{body}</body></html>"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A print. `broken` says by name what is wrong with pictures that are not shown."""
+
+    template: Template
+    flow: Flow
+    pdf: bytes
+    broken: dict[str, DocumentError]
+
+
+class Press:
+    """Holds the browser that prints; to be used from one thread only, as Playwright is."""
+
+    def __init__(self, *, longest_side: int, timeout: float) -> None:
+        self._longest_side = longest_side
+        self._timeout = timeout
+        self._browser = Browser(timeout=timeout)
+        self._resources: dict[str, Asset] = {}
+        self._open = ExitStack()
+        self._page: BrowserPage | None = None
+        self._prints = 0
+
+    def version(self) -> str:
+        """The browser's version."""
+        return self._browser.version
+
+    def print(self, chapter: Chapter, template: Template, before: int) -> Sheet:
+        """Print a chapter whose first page has the number `before` + 1.
+
+        Raises `DocumentError` (`TIMEOUT`), and `WorkerBroken` when the browser dies.
+        """
+        folder = f"{self._prints}/"
+        pictures, broken = _pictures(chapter, template, self._longest_side)
+        drawings = {name for name, asset in pictures.items() if asset.media_type == SVG_TYPE}
+        flow = build_flow(chapter.body, image_url=ORIGIN + folder, drawings=drawings)
+        self._resources.clear()
+        self._resources.update((folder + name, asset) for name, asset in pictures.items())
+        document = _frame(chapter, template, flow, before)
+        pdf, shown = self._print(document, folder, has_images=bool(flow.images))
+        for number, ok in enumerate(shown):
+            name = flow.images[number][1]
+            if not ok and name not in broken:
+                broken[name] = DocumentError(Reason.BAD_IMAGE, f"{name} is not shown")
+        return Sheet(template, flow, lighten(pdf), broken)
+
+    def close(self) -> None:
+        """End the browser."""
+        self._close_page()
+        self._browser.close()
+
+    def _print(self, document: str, folder: str, *, has_images: bool) -> tuple[bytes, list[bool]]:
+        """Lay out and print; returns the PDF and, for each image, whether it is shown."""
+        name = folder + "chapter.xhtml"
+        self._resources[name] = Asset(document.encode(), "application/xhtml+xml; charset=utf-8")
+        self._prints += 1
+        with self._browser.limit(self._timeout):
+            try:
+                page = self._fresh_page()
+                page.goto(ORIGIN + name, wait_until="load", timeout=self._timeout * 1000)
+                shown = page.evaluate(_IMAGES_SHOWN) if has_images else []
+                return page.pdf(prefer_css_page_size=True, print_background=True), shown
+            except Error as error:
+                # Through the browser's own hands, which know a dead browser from a bad page.
+                self._page = None
+                self._open.__exit__(type(error), error, error.__traceback__)
+                if isinstance(error, PlaywrightTimeout):
+                    detail = f"layout took over {self._timeout:g} s"
+                    raise DocumentError(Reason.TIMEOUT, detail) from error
+                raise
+
+    def _fresh_page(self) -> BrowserPage:
+        if self._page is None or self._prints % _PRINTS_A_PAGE == 0:
+            self._close_page()
+            self._page = self._open.enter_context(self._browser.page(resources=self._resources))
+        return self._page
+
+    def _close_page(self) -> None:
+        self._page = None
+        self._open.close()
+
+
+def _frame(chapter: Chapter, template: Template, flow: Flow, before: int) -> str:
+    direction = "rtl" if chapter.body.get("dir") == "rtl" else "ltr"
+    header = json.dumps(_fitting(chapter.header, template), ensure_ascii=False)
+    style = f"{template.stylesheet}\nhtml{{--header:{header};counter-reset:page {before}}}"
+    return _FRAME.format(
+        language=html.escape(chapter.body.get("lang") or chapter.language or "en"),
+        direction=direction,
+        policy=_POLICY,
+        style=html.escape(style, quote=False),
+        body=flow.html,
+    )
+
+
+def _fitting(header: str, template: Template) -> str:
+    """The header, cut so that it fits half of the page's width at any template's size."""
+    left, _, right, _ = template.content
+    room = (right - left) * 0.6 / 11
+    header = " ".join(header.split())
+    for number, character in enumerate(header):
+        room -= 1.0 if unicodedata.east_asian_width(character) in "WF" else 0.6
+        if room < 0:
+            return header[:number].rpartition(" ")[0] or header[:number]
+    return header
+
+
+def _pictures(
+    chapter: Chapter, template: Template, longest_side: int
+) -> tuple[dict[str, Asset], dict[str, DocumentError]]:
+    """The chapter's pictures ready for print, and what is wrong with the others, by name."""
+    ready: dict[str, Asset] = {}
+    broken: dict[str, DocumentError] = {}
+    for image in chapter.body.iter("img"):
+        name = image.get("src", "")
+        if name in ready or name in broken:
+            continue
+        asset = chapter.assets.get(name)
+        if asset is None:
+            broken[name] = DocumentError(Reason.MISSING_IMAGE, f"no image {name!r}")
+            continue
+        try:
+            ready[name] = fit_picture(asset, template, longest_side=longest_side)
+        except DocumentError as error:
+            broken[name] = error
+    return ready, broken
