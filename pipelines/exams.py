@@ -37,7 +37,6 @@ from dsvl_data.read.questions import (
     read_slice,
 )
 from dsvl_data.render.assets import data_asset
-from dsvl_data.render.browser import Browser
 from dsvl_data.render.pages import Page
 from dsvl_data.render.printer import Printer
 from dsvl_data.render.template import Template, choose, load_templates
@@ -144,18 +143,16 @@ def list_exams(inputs: Sequence[InputSpec], options: ExamOptions) -> Iterable[Do
 
 
 class ExamConverter:
-    """Prints papers; holds one browser: its own, or the one it is given."""
+    """Prints papers; holds one browser."""
 
-    def __init__(self, options: ExamOptions, browser: Browser | None = None) -> None:
+    def __init__(self, options: ExamOptions) -> None:
         self._options = options
         self._templates = [
             template
             for template in load_templates("papers")
             if template.name in (options.layouts or LAYOUTS)
         ]
-        self._printer = Printer(
-            longest_side=options.longest_side, timeout=options.print_seconds, browser=browser
-        )
+        self._printer = Printer(longest_side=options.longest_side, timeout=options.print_seconds)
 
     def __call__(self, documents: Sequence[Document]) -> Iterator[Sample | Dropped]:
         """Yield the pages of each document's papers, and the questions left out."""

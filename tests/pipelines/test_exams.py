@@ -18,7 +18,6 @@ from pydantic import ValidationError
 from dsvl_data.outcome import DocumentError, Reason, UserError
 from dsvl_data.pipeline import Document, Dropped, InputSpec
 from dsvl_data.read.questions import Passage, Question
-from dsvl_data.render.browser import Browser
 from dsvl_data.render.template import load_templates
 from dsvl_data.sample import Image, Sample, Text
 from pipelines.exam_layouts import LAYOUTS
@@ -31,14 +30,12 @@ SIZE = 512
 
 @pytest.fixture(scope="module")
 def convert() -> Iterator[object]:
-    browser = Browser()
-    # Kept until the end: a printer that is collected closes its page wherever that happens.
-    converters: list[ExamConverter] = []
+    converters: dict[str, ExamConverter] = {}  # a browser takes a second to start
 
     def run(path: Path, **changes: object) -> tuple[list[Sample], list[Dropped]]:
         options = ExamOptions(**({"longest_side": SIZE} | changes))
-        converter = ExamConverter(options, browser)
-        converters.append(converter)
+        form = options.model_dump_json()
+        converter = converters.setdefault(form, converters.get(form) or ExamConverter(options))
         samples: list[Sample] = []
         dropped: list[Dropped] = []
         for ref in PIPELINE.source([InputSpec(path=str(path), dataset="d")], options):
@@ -48,7 +45,7 @@ def convert() -> Iterator[object]:
         return samples, dropped
 
     yield run
-    for converter in converters:
+    for converter in converters.values():
         converter.close()
 
 
