@@ -8,7 +8,7 @@ header or label; a word is cut where the page cuts it; a formula is whole or abs
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 
 from dsvl_data.render.flow import INVISIBLE, Flow, Node, Run
@@ -55,7 +55,7 @@ class _Writer:
                 result.append(text)
             line.clear()
 
-        for child in node.children:
+        for child in self._near(node.children):
             if isinstance(child, Run) or _is_inline(child):
                 line.append(child)
                 continue
@@ -67,6 +67,14 @@ class _Writer:
                 result.extend(block for block in self._block(child) if block)
         end_line()
         return result
+
+    def _near(self, children: list[Node | Run]) -> list[Node | Run]:
+        """The children that can be on the page: of a chapter's many blocks a few."""
+        if len(children) < 16 or not self._ranges:
+            return children
+        first, last = self._ranges[0][0], self._ranges[-1][1]
+        low = bisect_left(children, first, key=lambda child: child.end)
+        return children[low : bisect_right(children, last, key=lambda child: child.start)]
 
     def _block(self, node: Node) -> list[str]:
         tag = node.tag

@@ -32,11 +32,14 @@ from dsvl_data.render.proof import find_faults
 from dsvl_data.render.raster import encode, rasterise
 from dsvl_data.render.template import Template
 from dsvl_data.render.textlayer import Painted, drawn_fonts, find_missing_glyphs, read_painted
+from dsvl_data.sample import Image
 
 #: Visible characters a print: about a hundred pages, at which the browser stays below 500 MB.
 PRINT_LIMIT = 150_000
 #: A page with fewer visible characters shows pictures only, or next to nothing.
 MIN_CHARACTERS = 8
+
+_NO_IMAGE = Image(b"", "png", 0, 0)
 
 
 class Printer:
@@ -137,11 +140,12 @@ class Printer:
         painted = [read_painted(listing, template) for listing in listings]
         shares = paginate(flow, [page.texts for page in painted])
         spoilt = _spoilt_pages(flow, shares, sheet.broken)
+        encoding: tuple[Page, Future[Image]] | None = None
         for index, (listing, paint, share) in enumerate(
             zip(listings, painted, shares, strict=True)
         ):
             raster = rasterise(listing, longest_side=self._longest_side)
-            # Encoding lets go of the interpreter, so it goes on beside the checks.
+            # Encoding lets go of the interpreter: it goes on beside the next page's work.
             image = self._encoder.submit(encode, raster.pixels, self._image_format)
             faults = find_faults(
                 paint.spans, _formula_numbers(flow, paint, share), raster, template
@@ -159,9 +163,9 @@ class Printer:
             if failure is None and share.characters < MIN_CHARACTERS:
                 failure = Reason.NO_TEXT
             margins = visible(paint.head + paint.foot)
-            yield Page(
+            page = Page(
                 number=before + index + 1,
-                image=image.result(),
+                image=_NO_IMAGE,
                 text=_text(flow, share, paint),
                 characters=share.characters + len(margins),
                 score=share.score,
@@ -169,6 +173,11 @@ class Printer:
                 detail="; ".join(faults),
                 margin_characters=len(margins),
             )
+            if encoding is not None:
+                yield replace(encoding[0], image=encoding[1].result())
+            encoding = page, image
+        if encoding is not None:
+            yield replace(encoding[0], image=encoding[1].result())
         document.close()
 
 

@@ -53,7 +53,9 @@ def encode(pixels: NDArray[np.uint8], image_format: Literal["png", "jpg"]) -> Im
 def _png(pixels: NDArray[np.uint8]) -> bytes:
     height, width = pixels.shape[:2]
     green = np.ascontiguousarray(pixels[..., 1])
-    palette = _palette(pixels[::16], green[::16])  # a few rows tell most coloured pages
+    palette = _palette(
+        pixels[::16], np.ascontiguousarray(green[::16])
+    )  # a few rows tell most coloured pages
     if palette is not None:
         palette = _palette(pixels, green)
     if palette is None:
@@ -81,12 +83,14 @@ def _palette(pixels: NDArray[np.uint8], green: NDArray[np.uint8]) -> NDArray[np.
     """
     palette = np.repeat(np.arange(256, dtype=np.uint8)[:, None], 3, axis=1)
     for channel in (0, 2):
-        values = pixels[..., channel]
+        values = np.ascontiguousarray(pixels[..., channel])
         if np.array_equal(values, green):
             continue
-        palette[green, channel] = values
-        if not np.array_equal(palette[green, channel], values):
+        table = palette[:, channel].copy()
+        table[green.ravel()] = values.ravel()
+        if not np.array_equal(np.take(table, green), values):
             return None
+        palette[:, channel] = table
     return palette
 
 
