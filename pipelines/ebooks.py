@@ -36,6 +36,10 @@ from dsvl_data.sample import Sample, Text
 VERSION = "1"
 _MAX_HEADER = 80
 
+#: A chapter with a picture of this kind means harm, or cannot look as its author meant it; one
+#: whose picture is merely missing or broken is printed without.
+_HOSTILE = frozenset((Reason.IMAGE_BOMB, Reason.UNSAFE_PATH, Reason.NEEDS_NETWORK))
+
 
 class EbookOptions(Settings):
     """What a recipe can set for e-books."""
@@ -130,6 +134,8 @@ class EbookConverter:
             resolve=lambda path: book.picture(item, path),
         )
         for left_out in clean.left_out:
+            if left_out.reason in _HOSTILE:
+                raise DocumentError(left_out.reason, f"{left_out.name}: {left_out.detail}")
             name = f"{item.name}:{left_out.name}"
             yield document.dropped(left_out.reason, item=name, detail=left_out.detail)
         language = identify(_prose(clean))
