@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import pyarrow as pa
 
 #: The seven rows of the paper's table 1, and the classes of its table 2 (SFT).
@@ -34,7 +35,7 @@ Role: TypeAlias = Literal["system", "user", "assistant"]
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A run of text. `role` is set in conversations only; `trained` says whether loss falls on it."""
+    """A run of text. `role` is set in conversations only; `trained`: whether loss falls on it."""
 
     text: str
     role: Role | None = None
@@ -66,7 +67,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """What made a sample: pipeline, its version, and details such as template or browser version."""
+    """What made a sample: pipeline, its version, and details such as a browser version."""
 
     pipeline: str
     version: str
@@ -153,7 +154,7 @@ def to_batch(samples: Sequence[Sample]) -> pa.RecordBatch:
         [
             pa.array(["image" if t is None else "text" for t in texts], pa.string()),
             pa.array([None if t is None else t.text for t in texts], pa.large_string()),
-            pa.array([None if i is None else i.data for i in images], pa.large_binary()),
+            _binary_array([None if i is None else i.data for i in images]),
             pa.array([None if i is None else i.format for i in images], pa.string()),
             pa.array([None if i is None else i.width for i in images], pa.int32()),
             pa.array([None if i is None else i.height for i in images], pa.int32()),
@@ -297,6 +298,17 @@ def _offsets(lengths: Iterable[int]) -> pa.Array:
     for length in lengths:
         offsets.append(offsets[-1] + length)
     return pa.array(offsets, pa.int32())
+
+
+def _binary_array(values: Sequence[bytes | None]) -> pa.Array:
+    # One copy of the payloads; `pa.array` grows its buffer and makes several.
+    offsets = np.zeros(len(values) + 1, dtype=np.int64)
+    np.cumsum([0 if v is None else len(v) for v in values], out=offsets[1:])
+    mask = np.array([v is not None for v in values], dtype=np.bool_)
+    present = np.packbits(mask, bitorder="little")
+    data = b"".join([v for v in values if v is not None])
+    buffers = [pa.py_buffer(present.tobytes()), pa.py_buffer(offsets), pa.py_buffer(data)]
+    return pa.Array.from_buffers(pa.large_binary(), len(values), buffers)
 
 
 def _map_array(maps: Sequence[Mapping[str, Any]], item_type: pa.DataType) -> pa.Array:

@@ -189,11 +189,11 @@ def run_limited(
             start_new_session=True,
             preexec_fn=prepare,
         )
-        seen: set[int] = set()
+        seen: dict[int, str] = {}
         watch = os.pidfd_open(process.pid)
         try:
             while not select.select([watch], [], [], 0.1)[0]:
-                seen.update(descendants(process.pid))
+                seen.update((pid, _born(pid)) for pid in descendants(process.pid))
                 if time.monotonic() - started > seconds:
                     timed_out = True
                 elif exceeds(process.pid, memory_mb << 20):
@@ -202,11 +202,14 @@ def run_limited(
                     break
         finally:
             os.close(watch)
-            # Its group, those that left the group, and those that it left behind.
+            # What is below it, its group, and what left both: known by pid and time of birth.
             kill_descendants(process.pid)
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            kill_all(pid for pid in seen if _session(pid) == process.pid)
+            left = [pid for pid, born in seen.items() if born and _born(pid) == born]
+            for pid in left:
+                kill_descendants(pid)
+            kill_all(left)
             process.wait()
         output = _head_and_tail(captured.fileno(), output_bytes)
     return Finished(
@@ -254,6 +257,7 @@ def _state(pid: int) -> str:
     return fields[0] if fields else ""
 
 
-def _session(pid: int) -> int:
+def _born(pid: int) -> str:
+    """Ticks after boot at which a process began: with its pid, a name that is not used again."""
     fields = _stat(pid)
-    return int(fields[3]) if fields else -1
+    return fields[19] if fields else ""

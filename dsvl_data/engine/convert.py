@@ -22,7 +22,7 @@ import pyarrow as pa
 from dsvl_data.engine import ledger
 from dsvl_data.engine.job import LoadedJob
 from dsvl_data.engine.ledger import Entry
-from dsvl_data.engine.parts import GROUP_BYTES, GROUP_ROWS, ROW_BYTES, PartWriter, Segment
+from dsvl_data.engine.parts import GROUP_BYTES, ROW_BYTES, PartWriter, Segment
 from dsvl_data.outcome import DocumentError, Outcome, Reason, WorkerBroken
 from dsvl_data.pipeline import Converter, Document, DocumentRef, Dropped
 from dsvl_data.sample import CATEGORIES, SCHEMA, Image, Sample, to_batch
@@ -31,6 +31,8 @@ from dsvl_data.sample import CATEGORIES, SCHEMA, Image, Sample, to_batch
 SPILL_BYTES = 64 << 20
 #: Seconds after which a segment is closed, so that a crash costs no more than that.
 SEGMENT_SECONDS = 120.0
+#: Samples that wait as Python objects; many more of them cost the garbage collector dearly.
+_BATCH_ROWS = 1024
 _CATEGORIES = frozenset(CATEGORIES)
 
 
@@ -147,42 +149,38 @@ class SegmentConverter:
 
     def _convert_batch(
         self, batch: Sequence[tuple[int, DocumentRef]], folder: str
-    ) -> list[tuple[Entry, _Made]]:
+    ) -> Sequence[tuple[Entry, _Made]]:
+        if len(batch) == 1:
+            return (self._convert_alone(*batch[0], folder),)
         documents: list[tuple[int, Document]] = []
-        results: list[tuple[Entry, _Made]] = []
         for position, ref in batch:
-            if ref.size > self._limit:
-                detail = f"{ref.size} bytes, the limit is {self._limit}"
-                entry = Entry.failed(ref, position, Reason.TOO_LARGE, detail)
-                results.append((entry, _Made(ref)))
-            else:
+            if ref.size <= self._limit:
                 documents.append((position, self._document(ref)))
-        if len(documents) > 1:
-            try:
-                made = self._collect([document for _, document in documents], folder)
-            except (WorkerBroken, TimeLimitReached):
-                raise
-            except (Exception, SystemExit):  # noqa: BLE001 foreign code raises anything
-                # Whatever it was, it belongs to one of them: each alone tells to which.
-                for position, document in documents:
-                    fresh = self._document(document.ref)
-                    results.append(self._convert_alone(position, fresh, folder))
-            else:
-                results.extend(
-                    (_entry(position, one), one)
-                    for (position, _), one in zip(documents, made, strict=True)
-                )
-        elif documents:
-            results.append(self._convert_alone(*documents[0], folder))
-        if len(results) > 1:
-            results.sort(key=lambda result: result[0].position)
+        try:
+            made = self._collect([document for _, document in documents], folder)
+        except (WorkerBroken, TimeLimitReached):
+            raise
+        except (Exception, SystemExit):  # noqa: BLE001 foreign code raises anything
+            # Whatever it was, it belongs to one of them: each alone tells to which.
+            return [self._convert_alone(position, ref, folder) for position, ref in batch]
+        results = [
+            (_entry(position, one), one) for (position, _), one in zip(documents, made, strict=True)
+        ]
+        results += [
+            self._convert_alone(position, ref, folder)
+            for position, ref in batch
+            if ref.size > self._limit
+        ]
+        results.sort(key=lambda result: result[0].position)
         return results
 
-    def _convert_alone(self, position: int, document: Document, folder: str) -> tuple[Entry, _Made]:
-        ref = document.ref
+    def _convert_alone(self, position: int, ref: DocumentRef, folder: str) -> tuple[Entry, _Made]:
+        if ref.size > self._limit:
+            detail = f"{ref.size} bytes, the limit is {self._limit}"
+            return Entry.failed(ref, position, Reason.TOO_LARGE, detail), _Made(ref)
         started = time.perf_counter()
         try:
-            (made,) = self._collect([document], folder)
+            (made,) = self._collect([self._document(ref)], folder)
             return _entry(position, made), made
         except (WorkerBroken, TimeLimitReached):
             raise
@@ -203,9 +201,7 @@ class SegmentConverter:
                 if isinstance(item, Sample):
                     made = by_id.get(item.document)
                     if made is None:
-                        raise ValueError(
-                            f"a sample of {item.document!r}, which is not in the batch"
-                        )
+                        raise ValueError(f"a sample of {item.document!r}: not in the batch")
                     _take(made, item)
                     if made.bytes > SPILL_BYTES:
                         _spill(made, folder)
@@ -288,10 +284,7 @@ class _SegmentWriter:
             self._waiting.append((entry, made))
             self._bytes += made.bytes
             self._rows += len(made.samples)
-            if (
-                self._writer.pending_bytes + self._bytes >= GROUP_BYTES
-                or self._writer.pending_rows + self._rows >= GROUP_ROWS
-            ):
+            if self._writer.pending_bytes + self._bytes >= GROUP_BYTES or self._rows >= _BATCH_ROWS:
                 self._convert()
 
     def close(self) -> None:
@@ -358,7 +351,12 @@ def _spill(made: _Made, folder: str) -> None:
 def _entry(position: int, made: _Made) -> Entry:
     if made.keys:
         return Entry(
-            made.ref, position, Outcome.KEPT, None, "", list(made.keys), made.images, made.drops
+            made.ref,
+            position,
+            Outcome.KEPT,
+            keys=tuple(made.keys),
+            images=made.images,
+            drops=tuple(made.drops),
         )
     if not made.drops:
         return Entry.failed(made.ref, position, Reason.EMPTY_DOCUMENT, "")
@@ -366,7 +364,7 @@ def _entry(position: int, made: _Made) -> Entry:
     broken = [d.reason for d in made.drops if d.reason.outcome is Outcome.QUARANTINED]
     reason, _ = Counter(broken or [d.reason for d in made.drops]).most_common(1)[0]
     detail = next(d.detail for d in made.drops if d.reason is reason)
-    return Entry(made.ref, position, reason.outcome, reason, detail, drops=made.drops)
+    return Entry(made.ref, position, reason.outcome, reason, detail, drops=tuple(made.drops))
 
 
 def _failure(error: BaseException, positions: Sequence[int], seconds: float) -> Failure:

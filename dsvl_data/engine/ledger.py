@@ -351,4 +351,6 @@ def _tally(column: Any) -> Counter[str]:
 
 
 def _text(value: str) -> str:
+    if not value:
+        return value
     return value[:_DETAIL].encode("utf-8", "backslashreplace").decode()

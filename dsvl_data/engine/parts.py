@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,20 @@ class Segment:
         Path(self.ledger).unlink(missing_ok=True)
 
 
+def parquet_settings() -> dict[str, Any]:
+    """Return how `pyarrow.parquet.ParquetWriter` writes a part."""
+    columns = _columns()
+    labels = [name for name in columns if not _is_payload(name)]
+    return {
+        # Images are compressed already; so are most bytes of a part.
+        "compression": {name: "none" if _is_image(name) else "zstd" for name in columns},
+        "compression_level": {name: 1 for name in columns if not _is_image(name)},
+        # A dictionary, minima and maxima help with labels, not with payloads.
+        "use_dictionary": labels,
+        "write_statistics": labels,
+    }
+
+
 class PartWriter:
     """Writes batches of samples to a local Parquet file; memory stays below two row groups."""
 
@@ -59,16 +74,7 @@ class PartWriter:
         self.pending_bytes = 0
         self.pending_rows = 0
         self._pending: list[pa.RecordBatch] = []
-        self._writer = pq.ParquetWriter(
-            path,
-            SCHEMA,
-            # Images are compressed already; so are most bytes of a part.
-            compression={name: "none" if _is_image(name) else "zstd" for name in _columns()},
-            compression_level={name: 1 for name in _columns() if not _is_image(name)},
-            # A dictionary, minima and maxima help with labels, not with payloads.
-            use_dictionary=[name for name in _columns() if not _is_payload(name)],
-            write_statistics=[name for name in _columns() if not _is_payload(name)],
-        )
+        self._writer = pq.ParquetWriter(path, SCHEMA, **parquet_settings())
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Append samples, in order."""

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import json
 import os
 import select
@@ -47,6 +48,7 @@ def main() -> None:
     sandbox.no_core_dumps()
     sandbox.adopt_orphans()
     pa.array([""])  # imports pandas, if that is there: half a second that no worker should pay
+    gc.freeze()  # a collection in a worker would else copy every page that it shares with us
     keeper = os.getpid()
     worker, watch, answers = 0, -1, -1  # no worker yet
     while True:

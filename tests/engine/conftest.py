@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,15 +66,3 @@ def reasons(out: str, name: str = "fake") -> dict[str, str | None]:
 def parts(out: str, name: str = "fake") -> dict[str, bytes]:
     """The bytes of all parts by file name."""
     return {p.name: p.read_bytes() for p in sorted(Path(out, "parts", name).iterdir())}
-
-
-def strays() -> Iterator[int]:
-    """Pids of engine workers that live now."""
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                line = (folder / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if b"dsvl_data.engine.worker" in line:
-                yield int(folder.name)

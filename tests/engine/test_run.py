@@ -291,14 +291,14 @@ def test_refused_by_ray_too(ray_session: None, make_job: MakeJob, out: str) -> N
 
 def test_unknown_modules(out: str) -> None:
     spec = (InputSpec(path=__file__, dataset="x"),)
-    with pytest.raises(UserError, match="there is no module 'pipelines.nonsense'"):
+    with pytest.raises(UserError, match=r"there is no module 'pipelines.nonsense'"):
         run([Job(name="a", pipeline="pipelines.nonsense:PIPELINE", inputs=spec)], out)
     with pytest.raises(UserError, match="two jobs are called 'a'"):
         run([Job(name="a", pipeline="x:Y", inputs=spec)] * 2, out)
     with pytest.raises(UserError, match="names no pipeline"):
         run([], out)
+    job = Job(name="a", pipeline="tests.engine.fake_pipelines:PIPELINE", inputs=spec)
     with pytest.raises(UserError, match="`ray` or `local`"):
-        job = Job(name="a", pipeline="tests.engine.fake_pipelines:PIPELINE", inputs=spec)
         run([job], out, executor="dask")
 
 
@@ -350,7 +350,7 @@ def test_lock_of_a_run_elsewhere(make_job: MakeJob, out: str) -> None:
     preflight.check_writable(out)
     path = Path(out, ".lock")
     path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "alive": 4e9}))
-    with pytest.raises(UserError, match="process 1 on elsewhere.*If it is dead"):
+    with pytest.raises(UserError, match=r"process 1 on elsewhere.*If it is dead"):
         run([make_job(good(1))], out, executor="local")
     path.write_text(json.dumps({"host": "elsewhere", "pid": 1, "alive": 1e9}))
     assert run([make_job(good(1))], out, executor="local").ok
