@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -103,7 +104,7 @@ def corpus_build(
             f"{out} also holds {', '.join(sorted(strangers))}, which {recipe_path} does not "
             "name: its samples would get into the shards; choose another --out"
         )
-    with RunDisplay(out_console).showing() as display:
+    with _executor_session(executor), RunDisplay(out_console).showing() as display:
         result = run(
             recipe.jobs(plan, recipe_path.parent, PIPELINES),
             out,
@@ -143,7 +144,7 @@ def corpus_retry(
         for each in read_plans(out):
             before = each.job.load().limits
             limits[each.job.name] = type(before).model_validate(before.model_dump() | changes)
-    with RunDisplay(out_console).showing() as display:
+    with _executor_session(executor), RunDisplay(out_console).showing() as display:
         result = retry(
             out,
             reason,
@@ -281,6 +282,16 @@ def _build_shards(
         workers=workers,
         progress=display.on_shards,
     )
+
+
+def _executor_session(executor: Executor) -> AbstractContextManager[None]:
+    """One Ray for conversion and shards: starting one takes seconds."""
+    if executor is Executor.LOCAL:
+        return nullcontext()
+    from dsvl_data.engine.cluster import session
+    from pipelines import PIPELINES
+
+    return session(PIPELINES.values())
 
 
 def _stored_recipe(out: str) -> Recipe:

@@ -52,7 +52,7 @@ def limit_file_size(megabytes: int) -> None:
 
 
 def prefer_as_victim() -> None:
-    """When the machine runs out of memory, the kernel shall take this process before its parents."""
+    """When the machine runs out of memory, the kernel takes this process before its parents."""
     # A container may forbid it; then the kernel chooses as it always does.
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")

@@ -14,7 +14,7 @@ import os
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,7 +143,7 @@ class Cluster:
         self._workers = workers
 
     def __call__(self, work: Sequence[Work], out: str, run: str) -> Iterator[Report]:
-        with _ray(work, self._workers):
+        with session(each.loaded.job.pipeline for each in work):
             pool = _Pool(work, out, run, self._workers)
             try:
                 yield from pool.reports()
@@ -273,12 +273,12 @@ class _Pool:
             self._failed_starts += 1
             if self._failed_starts >= ATTEMPTS:
                 raise UserError(f"Ray cannot start workers: {error}") from error
-        yield Remark(f"a worker was lost and is replaced: {type(error).__name__}")
+        yield Remark("a worker was lost and is replaced")
         lost = list(actor.in_flight.values())
         for one in lost[1:]:  # it had not begun
             self._waiting[one.name].appendleft(one)
         if lost:
-            yield from self._again(lost[0], f"its worker was lost: {error}")
+            yield from self._again(lost[0], f"its worker was lost ({type(error).__name__})")
         self._start()
 
     def _again(self, one: Task, detail: str) -> Iterator[Report]:
@@ -292,17 +292,27 @@ class _Pool:
 
 
 @contextlib.contextmanager
-def _ray(work: Sequence[Work], workers: int | None) -> Iterator[None]:
-    """Have a Ray: the one that runs in this process, `RAY_ADDRESS`, or a new one here."""
+def session(pipelines: Iterable[str]) -> Iterator[None]:
+    """Have a Ray: the one that runs in this process, `RAY_ADDRESS`, or a new one here.
+
+    `pipelines` (`package.module:NAME`) says whose code a cluster needs beside our own.
+    """
     if ray.is_initialized():
         yield
         return
     if os.environ.get("RAY_ADDRESS"):
-        ray.init(
-            runtime_env={"py_modules": _modules(work)},
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        try:
+            ray.init(
+                runtime_env={"py_modules": _modules(pipelines)},
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+        except (ConnectionError, RayError) as error:
+            raise UserError(
+                f"no Ray at RAY_ADDRESS={os.environ['RAY_ADDRESS']}: {error}. Is the cluster up, "
+                "and is its token known here (RAY_AUTH_MODE=token, see `ray get-auth-token`)? "
+                "Without RAY_ADDRESS, Ray starts on this machine"
+            ) from error
     else:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(
@@ -323,10 +333,10 @@ def _resources(which: str) -> dict[str, float]:
     return found
 
 
-def _modules(work: Sequence[Work]) -> list[str]:
+def _modules(pipelines: Iterable[str]) -> list[str]:
     """Name the package folders that a cluster needs: ours, and those that hold the pipelines."""
     names = dict.fromkeys(_PACKAGES)
-    names.update(dict.fromkeys(each.loaded.job.pipeline.partition(".")[0] for each in work))
+    names.update(dict.fromkeys(where.partition(".")[0] for where in pipelines))
     folders = []
     for name in names:
         spec = importlib.util.find_spec(name.partition(":")[0])

@@ -32,9 +32,10 @@ from dsvl_data.outcome import Reason, UserError
 _POLL_SECONDS = 0.2
 #: Seconds that a converter may take to be built (a model to load, a browser to start).
 _OPEN_SECONDS = 600.0
-_OPEN_ATTEMPTS = 2
+_OPEN_ATTEMPTS = 3
 #: A worker that has grown over this share of its memory limit is renewed between partitions.
 _RENEW_SHARE = 0.8
+_LOG_BYTES = 64 << 20
 _LOG_TAIL = 16_000
 _DETAIL_TAIL = 2000
 _CLOSE_SECONDS = 5.0
@@ -97,6 +98,7 @@ class Supervisor:
         )
         limits = loaded.limits
         while (answer := worker.receive(_POLL_SECONDS)) is None:
+            worker.cut_output()
             current = self._board.current()
             if current is not None:
                 count = min(current[1] - current[0] + 1, loaded.batch_size)
@@ -168,16 +170,12 @@ class Supervisor:
 
     def _running(self) -> _Worker:
         loaded = self._job()
-        if self._worker is not None and self._worker.lost:
-            self._worker.close()  # its keeper was killed
-            self._worker = None
-        if self._worker is None:
-            self._worker = _Worker(self._board.handle, self._log)
-        worker = self._worker
-        if self._open:
-            return worker
+        if self._open and self._worker is not None and not self._worker.lost:
+            return self._worker
         trouble = ""
+        # More than one try: somebody may kill a process that is only starting.
         for _ in range(_OPEN_ATTEMPTS):
+            worker = self._kept()
             worker.start()
             worker.send({"command": "open", "job": loaded.job.model_dump(mode="json")})
             answer = worker.receive(_OPEN_SECONDS)
@@ -193,6 +191,15 @@ class Supervisor:
                 trouble = f"its process ended: {_exit(answer.get('code'))}\n{worker.output()}"
             worker.stop(gently=False)
         raise UserError(f"pipeline {loaded.name!r} cannot start: {trouble.strip()}")
+
+    def _kept(self) -> _Worker:
+        """Return a worker whose keeper lives."""
+        if self._worker is not None and self._worker.lost:
+            self._worker.close()
+            self._worker = None
+        if self._worker is None:
+            self._worker = _Worker(self._board.handle, self._log)
+        return self._worker
 
     def _check_size(self, worker: _Worker) -> None:
         limit = self._job().limits.memory_mb
@@ -272,6 +279,11 @@ class _Worker:
         # faulthandler ends with the names of all that is imported.
         kept = "\n".join(line for line in lines if not line.startswith("Extension modules:"))
         return kept.strip()[-_DETAIL_TAIL:]
+
+    def cut_output(self) -> None:
+        """Keep a worker that prints without end from filling the disk."""
+        if os.stat(self._log).st_size > _LOG_BYTES:  # noqa: PTH116 five times a second
+            os.truncate(self._log, 0)
 
     def start(self) -> None:
         """Have the keeper fork a worker, with pipes of its own."""

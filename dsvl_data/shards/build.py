@@ -347,10 +347,16 @@ class _Tasks:
         if self._executor == "local" or not jobs:
             yield from map(function, jobs)
             return
+        from dsvl_data.engine.cluster import session  # takes seconds to import
+
+        with session(()):
+            yield from self._on_ray(function, jobs)
+
+    def _on_ray(
+        self, function: Callable[[_Job], _Result], jobs: Sequence[_Job]
+    ) -> Iterator[_Result]:
         import ray
 
-        if not ray.is_initialized():
-            ray.init(include_dashboard=False, log_to_driver=False)
         cores: float = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call]
         limit = self._workers or max(1, int(cores))
         # A task that dies with its node runs again elsewhere: it does the same once more.
