@@ -317,6 +317,7 @@ def session(pipelines: Iterable[str]) -> Iterator[None]:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(
             address="local",  # not whatever cluster somebody has started on this machine
+            address="local",  # never one that somebody else happens to run on this machine
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
