@@ -60,13 +60,12 @@ class PartitionWorker:
     def __init__(self, jobs: Sequence[str], out: str, run: str) -> None:
         self._jobs = {job.name: job for job in map(Job.model_validate_json, jobs)}
         self._out = out
+        self._run = run
         self._resources = contextlib.ExitStack()
-        self._scratch = self._resources.enter_context(storage.scratch(out, run))
+        self._scratch = ""
+        self._supervisor: Supervisor | None = None  # and a scratch folder, from the first task on
         self._plans: dict[str, Plan] = {}
         self._loaded: dict[str, LoadedJob] = {}
-        self._supervisor = self._resources.enter_context(
-            contextlib.closing(Supervisor(self._scratch))
-        )
         self._converting = threading.Lock()
         self._in_work: dict[Task, Tally] = {}
         self._current: Task | None = None
@@ -91,7 +90,7 @@ class PartitionWorker:
         try:
             with self._converting:
                 self._current = one
-                supervisor = self._supervisor
+                supervisor = self._begun()
                 supervisor.use(self._load(one.name))
                 segments = task.convert(one, supervisor, plan, self._scratch, remarks.append)
                 self._in_work[one] = supervisor.tally()
@@ -108,16 +107,24 @@ class PartitionWorker:
 
     def in_work(self) -> dict[Task, Tally]:
         """Return what the tasks that are here have given so far."""
-        current = self._current
+        current, supervisor = self._current, self._supervisor
         shown = dict(self._in_work)
-        if current is not None:
-            shown[current] = self._supervisor.tally()
+        if current is not None and supervisor is not None:
+            shown[current] = supervisor.tally()
         return shown
 
     def close(self) -> None:
         """End the worker process and remove the scratch folder."""
         with self._converting:
             self._resources.close()
+
+    def _begun(self) -> Supervisor:
+        if self._supervisor is None:
+            self._scratch = self._resources.enter_context(storage.scratch(self._out, self._run))
+            self._supervisor = self._resources.enter_context(
+                contextlib.closing(Supervisor(self._scratch))
+            )
+        return self._supervisor
 
     def _load(self, name: str) -> LoadedJob:
         # Here and not at the start: an actor may never see a task of some job.
@@ -202,17 +209,15 @@ class _Pool:
                     )
 
     def close(self) -> None:
-        """End the actors, gently if they let us."""
-        closing = [
-            actor.handle.close.remote()
-            for actor in self._actors
-            if actor.starting is None and not actor.in_flight
-        ]
+        """End the actors: idle ones tidy up, busy ones are killed."""
+        idle = [actor for actor in self._actors if not actor.in_flight and actor.starting is None]
+        closing = [actor.handle.close.remote() for actor in idle]
         if closing:
-            with contextlib.suppress(RayError):
-                ray.wait(closing, num_returns=len(closing), timeout=15)
+            ray.wait(closing, num_returns=len(closing), timeout=15)
         for actor in self._actors:
-            ray.kill(actor.handle)
+            if actor.in_flight:
+                ray.kill(actor.handle)
+        # Ray ends the others when nobody holds them any more.
         self._actors = []
 
     def _start(self) -> None:
@@ -317,7 +322,6 @@ def session(pipelines: Iterable[str]) -> Iterator[None]:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(
             address="local",  # not whatever cluster somebody has started on this machine
-            address="local",  # never one that somebody else happens to run on this machine
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
