@@ -231,9 +231,10 @@ def scratch(out: str, run: str) -> Iterator[str]:
 
 def sweep(out: str) -> None:
     """Remove the unfinished files that killed runs left in and for an output folder."""
-    remove(join(out, _SCRATCH))
-    remove(str(Path(tempfile.gettempdir(), f"dsvl-{_digest(out)}")))
+    # What a dying process of a killed run still adds is the next sweep's.
+    shutil.rmtree(Path(tempfile.gettempdir(), f"dsvl-{_digest(out)}"), ignore_errors=True)
     if is_local(out):
+        shutil.rmtree(Path(out, _SCRATCH), ignore_errors=True)
         for leftover in Path(out).glob("**/" + _WRITING + "*"):
             leftover.unlink()
 

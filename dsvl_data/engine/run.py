@@ -8,10 +8,11 @@ same call goes on from there.
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dsvl_data import storage
@@ -70,9 +71,7 @@ def run(
         raise UserError(f"cannot rebuild {', '.join(sorted(unknown))}: no such pipeline here")
     execute = _executor(executor, workers)
     emit = on_event or _ignore
-    preflight.check_writable(out)
-    with lock(out):
-        storage.sweep(out)
+    with _held(out):
         for name in rebuild:
             discard(out, name)
         work = []
@@ -112,9 +111,7 @@ def retry(
     plans = read_plans(out)
     if not plans:
         raise UserError(f"nothing was built in {out}: run `corpus build` first")
-    preflight.check_writable(out)
-    with lock(out):
-        storage.sweep(out)
+    with _held(out):
         work = []
         for plan in plans:
             parts.recover(out, plan.job.name)
@@ -130,6 +127,18 @@ def discard(out: str, name: str) -> None:
     """Remove everything that was made of a job: ledger first, so that no part seems done."""
     for room in ("ledger", "parts", "plan"):
         storage.remove(storage.join(out, room, name))
+
+
+@contextlib.contextmanager
+def _held(out: str) -> Iterator[None]:
+    """Be the one writer of an output, without the litter of killed runs or our own."""
+    preflight.check_writable(out)
+    with lock(out):
+        storage.sweep(out)
+        try:
+            yield
+        finally:
+            storage.sweep(out)
 
 
 def _execute(

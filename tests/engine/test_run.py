@@ -46,7 +46,12 @@ def test_any_number_of_workers(ray_session: None, make_job: MakeJob, tmp_path: P
         assert {uri: reason for uri, reason in found.items() if reason} == BAD_REASONS
         assert list(found) == sorted(good(20) | BAD)
         assert sum(isinstance(event, PartDone) for event in events) == 7
-        assert not Path(out, ".scratch").exists() or not list(Path(out, ".scratch").glob("*/*"))
+        assert sorted(path.name for path in Path(out).iterdir()) == [
+            ".lock",
+            "ledger",
+            "parts",
+            "plan",
+        ]
     assert results[1] == results[2] == results[3]
     account = result.balances["fake"].to_json()
     assert account == {
