@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from dsvl_data.console import console
 from dsvl_data.outcome import Reason, UserError
 from dsvl_data.shards.cli import app as shards
 
@@ -37,8 +37,8 @@ corpus = typer.Typer(help="Turn raw material into shards.", no_args_is_help=True
 app.add_typer(corpus, name="corpus")
 app.add_typer(shards, name="shards")
 
-out_console = Console()
-error_console = Console(stderr=True)
+out_console = console()
+error_console = console(stderr=True)
 
 #: The resolved recipe, beside what was made of it; `retry` cuts the shards anew by it.
 RECIPE_FILE = "recipe.yaml"

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
@@ -113,9 +114,9 @@ class RunDisplay:
 
 def balance_table(balances: Mapping[str, Balance]) -> Table:
     """One row a pipeline: where its documents ended, and what they gave."""
-    table = Table(title="documents", title_justify="left")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     columns = ("in", "kept", "filtered", "duplicate", "quarantined", "pending", "samples")
-    table.add_column("pipeline")
+    table.add_column("documents of")
     for column in columns:
         table.add_column(column, justify="right")
     for name, balance in balances.items():
@@ -126,8 +127,8 @@ def balance_table(balances: Mapping[str, Balance]) -> Table:
 
 def reason_table(balances: Mapping[str, Balance]) -> Table | None:
     """One row a reason: documents and items that were not kept; None when there are none."""
-    table = Table(title="not kept", title_justify="left")
-    table.add_column("pipeline")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("not kept of")
     table.add_column("reason")
     table.add_column("documents", justify="right")
     table.add_column("items", justify="right")

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
+from dsvl_data.console import console
 from dsvl_data.outcome import UserError
 
 app = typer.Typer(help="Look into what was built.", no_args_is_help=True)
@@ -40,9 +40,9 @@ def stats(
     if as_json:
         typer.echo(json.dumps(numbers.to_json(), indent=2, ensure_ascii=False))
         return
-    console = Console()
+    screen = console()
     for table in tables(numbers):
-        console.print(table)
+        screen.print(table)
 
 
 @app.command()
@@ -58,13 +58,13 @@ def view(
     """Show samples: where they come from, and their segments as they are read."""
     from dsvl_data.shards.view import find, save_images, show
 
-    console = Console()
+    screen = console()
     for shard, sample in find(where, key=key, count=count):
         for renderable in show(shard, sample, raw=as_json):
-            console.print(renderable)
+            screen.print(renderable)
         if images is not None:
             for path in save_images(sample, images):
-                console.print(f"saved {escape(str(path))}", highlight=False)
+                screen.print(f"saved {escape(str(path))}", highlight=False)
 
 
 @app.command()
@@ -75,11 +75,11 @@ def verify(
     """Read every byte back and check hashes, images and counts. Exits with 1 on any problem."""
     from dsvl_data.shards.verify import verify as check
 
-    console = Console()
+    screen = console()
     result = check(out, workers=workers)
     for problem in result.problems:
-        console.print(f"[red]bad:[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
-    console.print(
+        screen.print(f"[red]bad:[/] {escape(str(problem))}", highlight=False, soft_wrap=True)
+    screen.print(
         f"{result.shards} shards, {result.samples} samples, {result.images} images, "
         f"{result.bytes / 1e6:.1f} MB read back: "
         + ("[green]all as the manifest says[/]" if result.ok else f"{len(result.problems)} bad"),

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from rich.box import SIMPLE_HEAD
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
@@ -261,16 +262,16 @@ def distribution(values: Numbers, bins: int = 24) -> Distribution | None:
 
 
 def _table(dimension: str, rows: Mapping[str, Slice], total: Slice) -> Table:
-    table = Table(title=f"by {dimension}", title_justify="left", header_style="bold")
-    table.add_column(dimension, overflow="fold")
+    table = Table(box=SIMPLE_HEAD, header_style="bold", padding=(0, 1), pad_edge=False)
+    table.add_column(f"by {dimension}", overflow="fold", min_width=12)
     for head in (
         "samples",
         "images",
         "text tokens",
         "image tokens",
         "MB",
-        "image size, median",
-        "characters, p5 / median / p95",
+        "median pixels",
+        "characters p5/median/p95",
     ):
         table.add_column(head, justify="right")
     for name, row in rows.items():
