@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from lxml import etree
 
 from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.read.images import inspect
 from dsvl_data.read.questions import Passage, Picture, Question
 from dsvl_data.read.questions.chemistry import expand_chemistry
 from dsvl_data.read.questions.formulas import BadText, Formula, Heading, Part, Table, split_text
@@ -30,6 +31,8 @@ from dsvl_data.render.parse import parse_markup
 Load = Callable[[Picture], bytes]
 Blocks = list[etree._Element]
 
+#: Pixels up to which a picture amid a sentence is set like a letter; a higher one is a figure.
+_SIGN_HEIGHT = 48
 _UNTOUCHED = frozenset(("pre", "code", "math"))
 _SIGN = re.compile(r"\\[A-Za-z]+|[{}^_\\\s]")
 
@@ -194,11 +197,16 @@ class _Writer:
             name = self.asset(self._pictures[match.group()])
             after = text[position:].lstrip(" \t")
             inline = not blocks.at_line_start and bool(after) and not after.startswith("\n")
-            if inline:
+            if inline and self._is_sign(name):
                 blocks.inline(etree.Element("img", {"src": name}))
             else:
                 blocks.block(figure(name))
         blocks.text(text[position:])
+
+    def _is_sign(self, name: str) -> bool:
+        """Whether a picture is as low as a line: a symbol to be read with the words around it."""
+        asset = self.assets[name]
+        return asset.media_type != SVG_TYPE and inspect(asset.data).height <= _SIGN_HEIGHT
 
 
 def figure(name: str) -> etree._Element:
