@@ -30,6 +30,8 @@ _PRINTS_A_PAGE = 100
 
 _POLICY = f"default-src 'none'; img-src {ORIGIN} data:; style-src 'unsafe-inline'"
 _IMAGES_SHOWN = "Array.from(document.images, i => i.complete && i.naturalWidth > 0)"
+#: Laid out for paper only: on a screen nobody looks at, the same work would be done first.
+_NO_SCREEN = "@media screen{body{display:none!important}}"
 _FRAME = (
     '<!DOCTYPE html><html xmlns="http://www.w3.org/1999/xhtml" lang="{language}" dir="{direction}"'
     '><head><meta http-equiv="Content-Security-Policy" content="{policy}"/>'
@@ -110,7 +112,9 @@ class Press:
     def _fresh_page(self) -> BrowserPage:
         if self._page is None or self._prints % _PRINTS_A_PAGE == 0:
             self._close_page()
-            self._page = self._open.enter_context(self._browser.page(resources=self._resources))
+            self._page = self._open.enter_context(
+                self._browser.page(resources=self._resources, width=64, height=64)
+            )
         return self._page
 
     def _close_page(self) -> None:
@@ -121,7 +125,9 @@ class Press:
 def _frame(chapter: Chapter, template: Template, flow: Flow, before: int) -> str:
     direction = "rtl" if chapter.body.get("dir") == "rtl" else "ltr"
     header = json.dumps(_fitting(chapter.header, template), ensure_ascii=False)
-    style = f"{template.stylesheet}\nhtml{{--header:{header};counter-reset:page {before}}}"
+    style = (
+        f"{_NO_SCREEN}{template.stylesheet}\nhtml{{--header:{header};counter-reset:page {before}}}"
+    )
     return _FRAME.format(
         language=html.escape(chapter.body.get("lang") or chapter.language or "en"),
         direction=direction,

@@ -14,13 +14,14 @@ from typing import Literal
 
 import numpy as np
 import pymupdf
+from isal import isal_zlib
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from dsvl_data.sample import Image
 
-#: Text pages are flat: without filters, level 2 comes near the size of level 6 in half the time.
-_ZLIB_LEVEL = 2
+#: ISA-L makes a page as small as zlib's level 2 does, in a fifth of the time.
+_DEFLATE_LEVEL = 1
 _JPEG_QUALITY = 90
 
 
@@ -71,7 +72,7 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
         b"\x89PNG\r\n\x1a\n"
         + _chunk(b"IHDR", header)
         + extra
-        + _chunk(b"IDAT", zlib.compress(lines.data, _ZLIB_LEVEL))
+        + _chunk(b"IDAT", isal_zlib.compress(lines.data, _DEFLATE_LEVEL))
         + _chunk(b"IEND", b"")
     )
 
