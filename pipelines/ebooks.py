@@ -9,12 +9,14 @@ takes nothing else with it.
 from __future__ import annotations
 
 import difflib
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import Field, field_validator
 
-from dsvl_data.language import Language, identify
+from dsvl_data.language import UNDETERMINED, Language, identify
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import (
     Document,
@@ -83,6 +85,16 @@ def list_ebooks(inputs: Sequence[InputSpec], options: EbookOptions) -> Iterable[
     return list_documents(inputs, suffixes=(".epub",))
 
 
+@dataclass(slots=True)
+class _Plan:
+    """What is known of a chapter before it is printed; without a template it is not printed."""
+
+    item: SpineItem
+    drops: list[Dropped] = field(default_factory=list)
+    language: Language = field(default_factory=lambda: Language(UNDETERMINED, 0.0))
+    template: str = ""
+
+
 class EbookConverter:
     """Prints the chapters of books; holds one browser."""
 
@@ -110,19 +122,43 @@ class EbookConverter:
         self._printer.close()
 
     def _book(self, document: Document, book: Book) -> Iterator[Sample | Dropped]:
+        plans: deque[_Plan] = deque()
         pages = 0
-        for item in book.spine:
-            try:
-                for page in self._chapter(document, book, item, pages):
-                    pages += not isinstance(page, Dropped) or page.score is not None
-                    yield page
-            except DocumentError as error:
-                yield document.dropped(error.reason, item=item.name, detail=error.detail)
+        current = -1
+        for number, result in self._printer.stream(self._jobs(document, book, plans)):
+            while current < number:
+                # The plans before this job's, and its own first drops.
+                plan = plans.popleft()
+                yield from plan.drops
+                current += bool(plan.template)
+            if isinstance(result, DocumentError):
+                yield document.dropped(result.reason, item=plan.item.name, detail=result.detail)
+                continue
+            yield self._page(document, plan, result, pages)
+            pages += 1
+        for plan in plans:
+            yield from plan.drops
 
-    def _chapter(
-        self, document: Document, book: Book, item: SpineItem, before: int
-    ) -> Iterator[Sample | Dropped]:
-        """Yield a chapter's pages; `before` is how many pages of the book came before it."""
+    def _jobs(
+        self, document: Document, book: Book, plans: deque[_Plan]
+    ) -> Iterator[tuple[Chapter, Template]]:
+        """Yield what is to be printed; for each chapter, printed or not, a plan is appended."""
+        for item in book.spine:
+            plan = _Plan(item)
+            job = None
+            try:
+                job = self._chapter(document, book, plan)
+            except DocumentError as error:
+                plan.drops.append(
+                    document.dropped(error.reason, item=item.name, detail=error.detail)
+                )
+            plans.append(plan)
+            if job is not None:
+                yield job
+
+    def _chapter(self, document: Document, book: Book, plan: _Plan) -> tuple[Chapter, Template]:
+        """Return what to print of a chapter, and fill its plan; `DocumentError` if nothing."""
+        item = plan.item
         source = book.chapter(item)
         if source.navigation and not self._options.keep_navigation:
             raise DocumentError(Reason.NAVIGATION, item.title)
@@ -137,8 +173,8 @@ class EbookConverter:
             if left_out.reason in _HOSTILE:
                 raise DocumentError(left_out.reason, f"{left_out.name}: {left_out.detail}")
             name = f"{item.name}:{left_out.name}"
-            yield document.dropped(left_out.reason, item=name, detail=left_out.detail)
-        language = identify(_prose(clean))
+            plan.drops.append(document.dropped(left_out.reason, item=name, detail=left_out.detail))
+        plan.language = language = identify(_prose(clean))
         if not any(str(text).strip() for text in clean.body.itertext()):
             raise DocumentError(Reason.NO_TEXT, "the chapter has no text")
         clean.body.set("lang", _font_language(language, book))
@@ -146,19 +182,12 @@ class EbookConverter:
         chapter = Chapter(clean.body, clean.body.get("lang", ""), header, clean.assets)
         key = f"{document.ref.id}/{item.name}"
         template = choose(self._templates, self._options.seed, key, chapter)
-        for number, page in enumerate(self._printer.pages(chapter, template)):
-            yield self._page(document, item, template, language, page, before + number)
+        plan.template = template.name
+        return chapter, template
 
-    def _page(
-        self,
-        document: Document,
-        item: SpineItem,
-        template: Template,
-        language: Language,
-        page: Page,
-        position: int,
-    ) -> Sample | Dropped:
-        name = f"{item.name}#{page.number}"
+    def _page(self, document: Document, plan: _Plan, page: Page, position: int) -> Sample | Dropped:
+        """Make a page's sample; `position` is how many pages of the book came before it."""
+        name = f"{plan.item.name}#{page.number}"
         if page.failure is not None:
             return document.dropped(page.failure, item=name, detail=page.detail, score=page.score)
         if page.characters < self._options.min_characters:
@@ -168,18 +197,18 @@ class EbookConverter:
             position,
             category="document_ocr",
             segments=[page.image, Text(page.text)],
-            language=language.code,
+            language=plan.language.code,
             details={
                 **self._printer.details,
-                "template": template.name,
+                "template": plan.template,
                 "seed": str(self._options.seed),
-                "chapter": item.name,
+                "chapter": plan.item.name,
                 "page": str(page.number),
                 "text_source": "dom",
             },
             scores={
                 "proof": page.score,
-                "language_confidence": language.confidence,
+                "language_confidence": plan.language.confidence,
                 "characters": float(page.characters),
             },
         )

@@ -4,7 +4,7 @@ In: a `Chapter` and a `Template`. Out: `Page`s, each with its picture, the Markd
 what the picture shows, and the verdict of the proof.
 
 A chapter is printed once (`press`) and its pages are drawn by PyMuPDF. While one print is
-proved, the browser already makes the next. Chapters with more than `PRINT_LIMIT` characters
+proved, the browser already makes the next ones. Chapters with more than `PRINT_LIMIT` characters
 go in several prints, cut between blocks: memory stays bounded, at the price of a page that
 ends early at each cut.
 """
@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import copy
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from itertools import groupby
-from typing import Literal
+from functools import cached_property
+from typing import Literal, TypeAlias
 
 import pymupdf
 from lxml import etree
@@ -38,6 +39,12 @@ from dsvl_data.sample import Image
 PRINT_LIMIT = 150_000
 #: A page with fewer visible characters shows pictures only, or next to nothing.
 MIN_CHARACTERS = 8
+
+#: Prints made or under way while an earlier one is proved: chapters differ in length.
+PRINTS_AHEAD = 2
+
+#: The number of a job, the pages before its print, and the print.
+_Waiting: TypeAlias = tuple[int, int, Future[Sheet]]
 
 _NO_IMAGE = Image(b"", "png", 0, 0)
 
@@ -62,9 +69,9 @@ class Printer:
         self._browser = ThreadPoolExecutor(max_workers=1, thread_name_prefix="press")
         self._encoder = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encoder")
 
-    @property
-    def details(self) -> dict[str, str]:
-        """Versions for a sample's provenance."""
+    @cached_property
+    def details(self) -> Mapping[str, str]:
+        """Versions for a sample's provenance; asked once, since the browser answers in turn."""
         version = self._browser.submit(self._press.version).result()
         return {"browser": version, "pymupdf": str(pymupdf.version[0])}
 
@@ -74,27 +81,52 @@ class Printer:
         Raises `DocumentError` (`TIMEOUT`) when layout or print take too long, and
         `WorkerBroken` when the browser dies.
         """
-        for _, result in self._prints([(chapter, template)]):
+        for _, result in self.stream([(chapter, template)]):
             if isinstance(result, DocumentError):
                 raise result
-            yield from result
+            yield result
+
+    def stream(
+        self, jobs: Iterable[tuple[Chapter, Template]]
+    ) -> Iterator[tuple[int, Page | DocumentError]]:
+        """Yield the pages of all jobs in order, each with the number of its job, from 0.
+
+        What `pages` would raise of a document is yielded instead, and ends its job. Faster than
+        one call of `pages` after the other: the next chapters are printed while this one's
+        pages are drawn and proved. `jobs` is asked for at most `PRINTS_AHEAD` jobs ahead.
+        """
+        for number, result in self._prints(jobs):
+            if isinstance(result, DocumentError):
+                yield number, result
+            else:
+                for page in result:
+                    yield number, page
 
     def print_many(
         self, jobs: Iterable[tuple[Chapter, Template]]
     ) -> Iterator[list[Page] | DocumentError]:
-        """Yield, for each job in order, its pages or what `pages` would raise of the document.
+        """Yield, for each job in order, all its pages or what `pages` would raise: see `stream`."""
+        asked = 0
 
-        Faster than one call of `pages` after the other: the next chapter is printed while
-        this one's pages are drawn and proved. `jobs` is asked for one job ahead.
-        """
-        for _, results in groupby(self._prints(jobs), key=lambda numbered: numbered[0]):
-            pages: list[Page] | DocumentError = []
-            for _, result in results:
-                if isinstance(result, DocumentError):
-                    pages = result
-                elif isinstance(pages, list):
-                    pages += result
+        def counted() -> Iterator[tuple[Chapter, Template]]:
+            nonlocal asked
+            for job in jobs:
+                asked += 1
+                yield job
+
+        done = 0
+        pages: list[Page] | DocumentError = []
+        for number, result in self.stream(counted()):
+            while done < number:
+                yield pages
+                pages, done = [], done + 1
+            if isinstance(result, DocumentError):
+                pages = result
+            elif isinstance(pages, list):
+                pages.append(result)
+        while done < asked:
             yield pages
+            pages, done = [], done + 1
 
     def close(self) -> None:
         """End the browser."""
@@ -105,27 +137,28 @@ class Printer:
     def _prints(
         self, jobs: Iterable[tuple[Chapter, Template]]
     ) -> Iterator[tuple[int, Iterator[Page] | DocumentError]]:
-        """Print the parts of all jobs, one ahead; yields each job's number with its pages."""
-        waiting: tuple[int, int, Future[Sheet]] | None = None
-        before = 0
+        """Print the parts of all jobs, some ahead; yields each job's number with its pages."""
+        waiting: deque[_Waiting] = deque()
         for number, (chapter, template) in enumerate(jobs):
+            before = 0
             for position, part in enumerate(_parts(chapter)):
-                ready = self._finish(waiting)
-                before = before + ready[2] if ready and position else 0
-                printing = self._browser.submit(self._press.print, part, template, before)
-                waiting = number, before, printing
-                if ready:
+                # A part's first page number is known when the part before it is printed.
+                while len(waiting) >= PRINTS_AHEAD or (position and len(waiting) > 1):
+                    yield self._finish(waiting.popleft())[:2]
+                ready = self._finish(waiting.popleft()) if position else None
+                if ready is not None and isinstance(ready[1], DocumentError):
                     yield ready[:2]
-        ready = self._finish(waiting)
-        if ready:
-            yield ready[:2]
+                    break
+                before += ready[2] if ready is not None else 0
+                printing = self._browser.submit(self._press.print, part, template, before)
+                waiting.append((number, before, printing))
+                if ready is not None:
+                    yield ready[:2]
+        while waiting:
+            yield self._finish(waiting.popleft())[:2]
 
-    def _finish(
-        self, waiting: tuple[int, int, Future[Sheet]] | None
-    ) -> tuple[int, Iterator[Page] | DocumentError, int] | None:
+    def _finish(self, waiting: _Waiting) -> tuple[int, Iterator[Page] | DocumentError, int]:
         """Wait for a print; its job's number, its pages to come, and how many they are."""
-        if waiting is None:
-            return None
         number, before, printing = waiting
         try:
             sheet = printing.result()
