@@ -12,7 +12,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from playwright.sync_api import Browser as PlaywrightBrowser
@@ -37,6 +37,8 @@ _ARGUMENTS = (
     "--host-resolver-rules=MAP * ~NOTFOUND",
     "--proxy-server=127.0.0.1:9",  # even an address that needs no resolving goes nowhere
     "--proxy-bypass-list=<-loopback>",
+    # WebRTC sends UDP past proxies and host rules.
+    "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
 )
 #: A browser that starts on a busy machine needs time, whatever its pages may take.
 _START_SECONDS = 30
@@ -62,6 +64,11 @@ def find_browser() -> str | None:
         if found:
             return str(found[-1])
     return None
+
+
+def _pid_of(browser: PlaywrightBrowser) -> int:
+    processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    return next(int(process["id"]) for process in processes if process["type"] == "browser")
 
 
 class Browser:
@@ -145,12 +152,12 @@ class Browser:
         The browser is killed when the time is up; raises `DocumentError` (`TIMEOUT`) then.
         """
         self._running()
-        expired = threading.Event()
+        pid, expired = self._pid, threading.Event()
 
         def kill() -> None:
             expired.set()
-            if self._pid:
-                os.kill(self._pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it died in the meantime
+                os.kill(pid, signal.SIGKILL)
 
         timer = threading.Timer(seconds, kill)
         timer.daemon = True
@@ -185,6 +192,7 @@ class Browser:
                     args=[*_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])],
                     timeout=max(self.timeout, _START_SECONDS) * 1000,
                 )
+                self._pid = _pid_of(self._browser)
             except Exception as error:  # Playwright raises bare Exception when its driver dies
                 self._forget()
                 raise WorkerBroken(
