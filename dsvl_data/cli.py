@@ -89,6 +89,7 @@ def corpus_build(
     from dsvl_data.engine.partition import read_plans
     from dsvl_data.engine.preflight import absolute
     from dsvl_data.engine.run import run
+    from dsvl_data.shards.tokens import token_counter
     from pipelines import PIPELINES
 
     plan = recipe.load(recipe_path, PIPELINES)
@@ -104,6 +105,7 @@ def corpus_build(
             f"{out} also holds {', '.join(sorted(strangers))}, which {recipe_path} does not "
             "name: its samples would get into the shards; choose another --out"
         )
+    token_counter(plan.shards.tokenizer)  # a tokenizer that is not there stops us now, not later
     with _executor_session(executor), RunDisplay(out_console).showing() as display:
         result = run(
             recipe.jobs(plan, recipe_path.parent, PIPELINES),
@@ -123,8 +125,10 @@ def corpus_build(
 def corpus_retry(
     out: OutArgument,
     reason: Annotated[list[str], typer.Option(help="convert again what failed for this reason")],
-    seconds: Annotated[float | None, typer.Option(help="another time limit a document")] = None,
-    memory_mb: Annotated[int | None, typer.Option(help="another memory limit")] = None,
+    seconds: Annotated[
+        float | None, typer.Option(help="another time limit a document", min=0.001)
+    ] = None,
+    memory_mb: Annotated[int | None, typer.Option(help="another memory limit", min=1)] = None,
     executor: ExecutorOption = Executor.RAY,
     workers: WorkersOption = None,
 ) -> None:

@@ -164,7 +164,12 @@ def _explain(
     prefix: Sequence[str],
 ) -> str:
     lines = []
-    for problem in error.errors():
+    problems = error.errors()
+    # A list whose element is wrong is also said to be too short: true only where it is empty.
+    false = [p for p in problems if p["type"] == "too_short" and p["input"]]
+    for problem in problems:
+        if problem in false and len(problems) > len(false):
+            continue
         location = [*prefix, *problem["loc"]]
         place = _place(tree, path, location)
         key = ".".join(str(part) for part in location)
@@ -174,7 +179,11 @@ def _explain(
         elif problem["type"] == "missing":
             lines.append(f"{place}: the key {key!r} is missing")
         else:
-            lines.append(f"{place}: {key}: {problem['msg']}, not {problem['input']!r}")
+            said = problem["msg"].removeprefix("Value error, ")
+            ours = said != problem["msg"]  # a sentence of a validator of ours says it all
+            lines.append(
+                f"{place}: {key}: {said}" + ("" if ours else f", not {problem['input']!r}")
+            )
     return "\n".join(lines)
 
 

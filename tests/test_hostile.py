@@ -34,7 +34,7 @@ WANTED = {
     "fake_image.ipynb": ("quarantined", "bad_image"),
     "loops.ipynb": ("quarantined", "timeout"),
     "fetches.ipynb": ("quarantined", "needs_network"),
-    "reads_files.ipynb": ("quarantined", "needs_network"),
+    "reads_files.ipynb": ("quarantined", "unsafe_path"),
 }
 
 

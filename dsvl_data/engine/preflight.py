@@ -50,14 +50,14 @@ def check_inputs(loaded: LoadedJob) -> None:
     for spec in loaded.job.inputs:
         try:
             found = next(storage.find_files(spec.path), None)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a scheme that nobody knows
             raise UserError(
                 f"pipeline {loaded.name!r}: cannot list {spec.path}: {error}"
             ) from error
         if found is None:
             raise UserError(
                 f"pipeline {loaded.name!r}: input {spec.path} matches no file: check the path "
-                "(relative ones start at the folder where the command runs)"
+                "(in a recipe, relative ones start at the recipe's folder)"
             )
 
 
@@ -80,10 +80,11 @@ def check_writable(out: str) -> None:
         storage.make_folder(out)
         storage.atomic_write(probe, b"")
         storage.remove(probe)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a scheme that nobody knows
+        why = getattr(error, "strerror", None) or error
         raise UserError(
-            f"cannot write to the output {out}: {error.strerror or error}: choose another --out "
-            "or change its permissions"
+            f"cannot write to the output {out}: {why}: choose another --out or change its "
+            "permissions"
         ) from error
 
 

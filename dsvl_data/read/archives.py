@@ -26,7 +26,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.outcome import DocumentError, Reason, UserError
 from dsvl_data.pipeline import DocumentRef, InputSpec
 
 _LOG = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ _CHUNK = 8 << 20
 _ROWS_AT_ONCE = 32
 
 
-class InputError(FileNotFoundError):
+class InputError(UserError, FileNotFoundError):
     """An input of the recipe is not there, or is not what the pipeline can list."""
 
 
@@ -345,7 +345,7 @@ def _walk_local(base: Path) -> Iterator[File]:
                 continue
             if path.is_file():
                 relative = _printable(path.relative_to(base).as_posix())
-                yield File(_printable(str(path)), path.stat().st_size, relative)
+                yield File(str(path), path.stat().st_size, relative)
 
 
 def _hidden(relative: str) -> bool:

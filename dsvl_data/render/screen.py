@@ -374,6 +374,9 @@ def _missing(urls: Sequence[str]) -> Shot:
     if len(own) == len(urls):
         return Shot(reason=Reason.MISSING_IMAGE, detail="not in the notebook: " + _few(own))
     away = [url for url in urls if not url.startswith(ORIGIN)]
+    files = [url for url in away if url.startswith("file:")]
+    if files:
+        return Shot(reason=Reason.UNSAFE_PATH, detail="asked for " + _few(files))
     return Shot(reason=Reason.NEEDS_NETWORK, detail="asked for " + _few(away))
 
 

@@ -1,0 +1,176 @@
+"""The command line, as a user meets it: what it prints, and its exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dsvl_data.cli import main
+from tests import hostile_inputs as make
+
+#: Runs `dsvl-data` with these arguments: exit code, standard output, standard error.
+Run = Callable[..., tuple[int, str, str]]
+
+RECIPE = """\
+name: small
+pipelines:
+  notebooks:
+    inputs:
+      - {path: in, dataset: mine, licence: MIT}
+"""
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def command(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["dsvl-data", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return command
+
+
+@pytest.fixture
+def recipe(tmp_path: Path) -> Path:
+    """Two sound notebooks and a broken one, and the recipe over them."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    make.notebook(folder / "a.ipynb", make.figure())
+    make.notebook(folder / "b.ipynb", make.figure(), lines=9)
+    make.notebook(folder / "c.ipynb", make.figure(), lines=12)
+    (folder / "c.ipynb").write_bytes(b"!" + (folder / "c.ipynb").read_bytes()[1:])
+    path = tmp_path / "recipe.yaml"
+    path.write_text(RECIPE)
+    return path
+
+
+def build(run: Run, recipe: Path) -> Path:
+    out = recipe.parent / "out"
+    code, _, err = run("corpus", "build", recipe, "--out", out, "--executor", "local")
+    assert code == 0, err
+    return out
+
+
+def test_a_corpus_is_built_counted_explained_and_verified(run: Run, recipe: Path) -> None:
+    out = build(run, recipe)
+    code, text, _ = run("corpus", "status", out, "--json")
+    account = json.loads(text)["pipelines"]["notebooks"]
+    assert code == 0
+    assert (account["in"], account["kept"], account["quarantined"]) == (3, 2, 1)
+    assert account["reasons"] == {"bad_json": 1}
+
+    code, text, _ = run("corpus", "explain", out, "mine:a.ipynb", "--json")
+    (record,) = json.loads(text)
+    (sample,) = record["samples"]
+    assert record["outcome"] == "kept"
+    assert sample["shard"].endswith(".tar")
+    assert run("corpus", "explain", out, sample["key"])[0] == 0
+
+    code, text, _ = run("shards", "verify", out)
+    assert code == 0
+    assert "2 samples" in text
+    code, text, _ = run("shards", "stats", out, "--json")
+    assert json.loads(text)["total"]["images"] == 2
+    images = recipe.parent / "images"
+    code, text, _ = run("shards", "view", out, "--key", sample["key"], "--images", images)
+    assert code == 0
+    assert "np.arange" in text
+    assert [path.name for path in images.iterdir()] == [f"{sample['key']}.0.png"]
+
+
+def test_the_same_command_again_changes_nothing(run: Run, recipe: Path) -> None:
+    out = build(run, recipe)
+    before = {path: path.stat().st_mtime_ns for path in out.rglob("*.tar")}
+    build(run, recipe)
+    assert before == {path: path.stat().st_mtime_ns for path in out.rglob("*.tar")}
+
+
+def test_retry_converts_again_what_failed_and_cuts_the_shards_anew(run: Run, recipe: Path) -> None:
+    out = build(run, recipe)
+    make.notebook(recipe.parent / "in" / "c.ipynb", make.figure(), lines=12)
+    code, _, err = run("corpus", "retry", out, "--reason", "bad_json", "--executor", "local")
+    assert code == 0, err
+    account = json.loads(run("corpus", "status", out, "--json")[1])["pipelines"]["notebooks"]
+    assert account["kept"] == 3
+    assert json.loads(run("shards", "stats", out, "--json")[1])["total"]["samples"] == 3
+
+
+def test_damage_is_found_and_the_exit_code_says_so(run: Run, recipe: Path) -> None:
+    out = build(run, recipe)
+    (shard,) = out.rglob("*.tar")
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    code, text, _ = run("shards", "verify", out)
+    assert code == 1
+    assert shard.name in text
+
+
+def test_a_recipe_is_shown_with_every_default(run: Run, recipe: Path) -> None:
+    code, text, _ = run("corpus", "build", recipe, "--show-recipe")
+    assert code == 0
+    assert "min_lines: 5" in text
+    assert "target_mb: 256" in text
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("licence: MIT", "licens: MIT"), "did you mean 'licence'?"),
+        (("path: in", "path: nowhere"), "matches no file"),
+        (("notebooks:", "notebook:"), "did you mean 'notebooks'?"),
+    ],
+)
+def test_a_wrong_recipe_stops_before_the_work(
+    run: Run, recipe: Path, change: tuple[str, str], says: str
+) -> None:
+    recipe.write_text(recipe.read_text().replace(*change))
+    out = recipe.parent / "out"
+    code, _, err = run("corpus", "build", recipe, "--out", out, "--executor", "local")
+    assert code == 1
+    assert says in " ".join(err.split())
+    assert "Traceback" not in err
+    assert not (out / "parts").exists()
+
+
+def test_no_output_folder_no_corpus(run: Run, recipe: Path) -> None:
+    code, _, err = run("corpus", "build", recipe)
+    assert code == 1
+    assert "--out" in err
+
+
+def test_a_pipeline_that_the_recipe_no_longer_names_is_not_passed_over(
+    run: Run, recipe: Path
+) -> None:
+    out = build(run, recipe)
+    recipe.write_text(recipe.read_text().replace("notebooks:", "exams:"))
+    code, _, err = run("corpus", "build", recipe, "--out", out, "--executor", "local")
+    assert code == 1
+    assert "also holds notebooks" in err
+
+
+def test_what_nobody_knows_cannot_be_explained(run: Run, recipe: Path) -> None:
+    out = build(run, recipe)
+    code, _, err = run("corpus", "explain", out, "nobody")
+    assert code == 1
+    assert "knows no document" in err
+
+
+def test_doctor_finds_what_the_set_up_brought(run: Run) -> None:
+    code, text, _ = run("doctor", "--json")
+    findings = {finding["name"]: finding for finding in json.loads(text)}
+    assert code == 0
+    assert findings["browser"]["present"]
+    assert findings["language model"]["present"]
+
+
+def test_every_reason_is_listed(run: Run) -> None:
+    code, text, _ = run("corpus", "reasons")
+    assert code == 0
+    assert "archive_bomb" in text
