@@ -29,7 +29,7 @@ from dsvl_data.render.markdown import write_line, write_markdown
 from dsvl_data.render.pages import Chapter, Page
 from dsvl_data.render.paginate import Share, paginate
 from dsvl_data.render.press import Press, Sheet
-from dsvl_data.render.proof import find_faults
+from dsvl_data.render.proof import find_cut_pictures, find_faults
 from dsvl_data.render.raster import encode, rasterise
 from dsvl_data.render.template import Template
 from dsvl_data.render.textlayer import Painted, drawn_fonts, find_missing_glyphs, read_painted
@@ -183,6 +183,7 @@ class Printer:
             faults = find_faults(
                 paint.spans, _formula_numbers(flow, paint, share), raster, template
             )
+            faults += find_cut_pictures(document[index], template)
             missing = find_missing_glyphs(document[index], drawn)
             if missing:
                 faults.append(f"no font has a glyph for {missing[:20]!r}")

@@ -3,7 +3,7 @@
 In: the spans of a page and its pixels. Out: for each thing that is wrong, one sentence.
 `paginate` compares the characters; this module sees to it that they are inside the page's
 content area and their own column, not on top of each other, and of another colour than the
-ground.
+ground, and that no picture is cut off.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
+import pymupdf
 from numpy.typing import NDArray
 
 from dsvl_data.render.raster import Raster
@@ -22,6 +23,8 @@ _Boxes: TypeAlias = NDArray[np.float64]
 
 #: How far text may stick out of the content area, in points. Chromium cuts off what does.
 _TOLERANCE = 1.0
+#: The same for pictures, whose edges are rounded to pixels.
+_PICTURE_TOLERANCE = 1.5
 #: Levels of 255 by which the brightest and darkest pixel of a word must differ.
 _CONTRAST = 48
 _DOT_CONTRAST = 12
@@ -61,6 +64,20 @@ def find_faults(
     for name, wrong in checks:
         if wrong.any():
             faults.append(f"{name}: {texts[int(np.argmax(wrong))][:40]!r}")
+    return faults
+
+
+def find_cut_pictures(page: pymupdf.Page, template: Template) -> list[str]:
+    """Say which pictures of a page reach out of its content area, where Chromium cuts them off."""
+    if not page.get_images():  # the quick answer, and the usual one
+        return []
+    left, top, right, bottom = (edge * POINTS for edge in template.content)
+    faults = []
+    for picture in page.get_image_info():
+        x0, y0, x1, y1 = picture["bbox"]
+        over = max(left - x0, top - y0, x1 - right, y1 - bottom)
+        if over > _PICTURE_TOLERANCE:
+            faults.append(f"a picture is cut off: {over:.1f} points of it are outside the page")
     return faults
 
 

@@ -165,6 +165,25 @@ def test_pictures_are_shown_and_a_missing_one_fails_its_page(printer: Printer) -
     assert failures(pages) == [f"{len(pages)}: missing_image no image 'gone'"]
 
 
+def test_a_picture_that_is_cut_off_fails_its_page(printer: Printer) -> None:
+    body = article('<p>Words before it</p><figure><img src="wide"/></figure>')
+    assets = {"wide": png(1600, 400)}
+    sound = parse_template("sound", "books", f"{flawed('').css}")
+    [page] = pages_of(printer, body, sound, assets=assets)
+    assert page.failure is None, page.detail
+    [page] = pages_of(printer, body, flawed("img { margin-left: 40px }"), assets=assets)
+    assert page.failure is Reason.PROOF_FAILED
+    assert "a picture is cut off" in page.detail
+
+
+def test_pictures_of_an_indented_design_are_whole(printer: Printer) -> None:
+    body = article('<p>Words before it</p><figure><p><img src="wide"/></p></figure>')
+    for template in load_templates("books"):
+        pages = pages_of(printer, body, template, assets={"wide": png(1600, 400)})
+        # A picture may come to stand on a page of its own, which has no text then.
+        assert {page.failure for page in pages} <= {None, Reason.NO_TEXT}, template.name
+
+
 def test_letters_of_a_drawing_are_not_text(printer: Printer) -> None:
     svg = (
         b'<svg xmlns="http://www.w3.org/2000/svg" width="200" height="80">'
