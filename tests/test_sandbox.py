@@ -117,6 +117,7 @@ print("ready", flush=True)
 time.sleep(60)
 """
     process = subprocess.Popen(python(code), stdout=subprocess.PIPE, start_new_session=True)
+    children: list[int] = []
     try:
         assert process.stdout is not None
         process.stdout.readline()
@@ -124,9 +125,11 @@ time.sleep(60)
         assert 100 << 20 < sandbox.proportional_bytes(process.pid) < 150 << 20
         assert not sandbox.exceeds(process.pid, 160 << 20)
         assert sandbox.exceeds(process.pid, 90 << 20)
-        assert len(sandbox.descendants(process.pid)) == 1
+        children = sandbox.descendants(process.pid)
+        assert len(children) == 1
     finally:
         assert sandbox.kill_descendants(process.pid)
         process.kill()
         process.wait()
-    assert sandbox.descendants(os.getpid()) == []
+    # Not all of ours: the test session's Ray may be among them.
+    assert not {process.pid, *children} & set(sandbox.descendants(os.getpid()))
