@@ -400,7 +400,9 @@ def test_any_soup_keeps_its_words_and_meets_the_contract(pieces: list[str]) -> N
         root = parse_markup(markup)
     except DocumentError:
         return
-    for footnote in list(root.iter("a")):
+    for footnote in root.iter("a"):
+        if any(True for _ in footnote.iterancestors("pre")):
+            continue  # code is kept to the letter
         footnote.text = None  # a reference's label is an attribute in clean HTML
     before = "".join("".join(map(str, root.itertext())).split())
     clean = clean_html(parse_markup(markup), resolve=ASSETS.get)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator
+from itertools import product
 
 import pytest
 from lxml import etree
@@ -177,8 +178,10 @@ def test_a_picture_that_is_cut_off_fails_its_page(printer: Printer) -> None:
 
 
 def test_pictures_of_an_indented_design_are_whole(printer: Printer) -> None:
-    body = article('<p>Words before it</p><figure><p><img src="wide"/></p></figure>')
-    for template in load_templates("books"):
+    markup = '<p>Words before it</p><figure><p><img src="wide"/></p></figure>'
+    for template, language in product(load_templates("books"), ("en", "zh")):
+        body = article(markup)
+        body.set("lang", language)
         pages = pages_of(printer, body, template, assets={"wide": png(1600, 400)})
         # A picture may come to stand on a page of its own, which has no text then.
         assert {page.failure for page in pages} <= {None, Reason.NO_TEXT}, template.name
