@@ -66,11 +66,6 @@ def find_browser() -> str | None:
     return None
 
 
-def _pid_of(browser: PlaywrightBrowser) -> int:
-    processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
-    return next(int(process["id"]) for process in processes if process["type"] == "browser")
-
-
 class Browser:
     """A Chromium process, started on first use and again when it has died.
 
@@ -156,8 +151,9 @@ class Browser:
 
         def kill() -> None:
             expired.set()
-            with suppress(ProcessLookupError):  # it died in the meantime
-                os.kill(pid, signal.SIGKILL)
+            if pid:
+                with suppress(ProcessLookupError):  # it died in the meantime
+                    os.kill(pid, signal.SIGKILL)
 
         timer = threading.Timer(seconds, kill)
         timer.daemon = True
@@ -192,7 +188,6 @@ class Browser:
                     args=[*_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])],
                     timeout=max(self.timeout, _START_SECONDS) * 1000,
                 )
-                self._pid = _pid_of(self._browser)
             except Exception as error:  # Playwright raises bare Exception when its driver dies
                 self._forget()
                 raise WorkerBroken(

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Iterator
 
 import pytest
 
-from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.render.browser import Browser
 from dsvl_data.render.pages import Asset
 
@@ -18,23 +16,6 @@ def browser() -> Iterator[Browser]:
     made = Browser()
     yield made
     made.close()
-
-
-def print_much(browser: Browser) -> None:
-    with browser.limit(0.5), browser.page() as page:
-        page.set_content("<!doctype html>" + "<p>One paragraph of many, all alike.</p>" * 60_000)
-        page.pdf()
-
-
-def test_a_print_without_end_is_ended_and_the_browser_starts_anew(browser: Browser) -> None:
-    started = time.monotonic()
-    with pytest.raises(DocumentError) as error:
-        print_much(browser)
-    assert error.value.reason is Reason.TIMEOUT
-    assert time.monotonic() - started < 15
-    with browser.page() as page:
-        page.set_content("<!doctype html><p>still here")
-        assert page.inner_text("p") == "still here"
 
 
 def test_a_page_gets_its_own_resources_and_nothing_else(browser: Browser) -> None:
