@@ -136,7 +136,6 @@ def test_a_notebook_has_a_budget(browser: Browser) -> None:
         '<div id="p"></div><script src="https://cdn.example/lib.js"></script>',
         '<img src="https://cdn.example/picture.png" width="200" height="100">',
         '<iframe src="https://maps.example/" width="300" height="200"></iframe>',
-        '<iframe src="file:///etc/passwd" width="300" height="200"></iframe>',
         '<iframe srcdoc="<script src=https://cdn.example/x.js></script>" width=300 height=200>'
         "</iframe>",
         '<div id="p"></div><script>fetch("https://cdn.example/data").catch(() => 1)</script>',
@@ -150,6 +149,15 @@ def test_what_needs_the_network_says_so_and_harms_no_neighbour(
     assert shots[0].image is None
     assert shots[0].reason is Reason.NEEDS_NETWORK
     assert "://" in shots[0].detail
+    assert colour(shots[1]) == (255, 0, 0)
+
+
+def test_what_reads_this_machine_s_files_is_named_apart(screen: Screen) -> None:
+    payload = '<iframe src="file:///etc/passwd" width="300" height="200"></iframe>'
+    shots = screen.shoot([html(payload), Shown("image/svg+xml", SVG)], [0, 1])
+    assert shots[0].image is None
+    assert shots[0].reason is Reason.UNSAFE_PATH
+    assert "file:///etc/passwd" in shots[0].detail
     assert colour(shots[1]) == (255, 0, 0)
 
 
