@@ -122,7 +122,13 @@ def main(rounds: int = 5) -> None:
     """Run both sides in turn and print medians."""
     import ray
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    ray.init(
+        address="local",  # not whatever cluster somebody has started on this machine
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        configure_logging=False,
+    )
     base = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     worst = 0.0
     with tempfile.TemporaryDirectory(prefix="dsvl-bench-", dir=base) as folder:

@@ -8,6 +8,7 @@ that a process killed at any moment leaves no half file under a final name.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fnmatch
 import glob
 import hashlib
@@ -18,6 +19,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 
 import pyarrow as pa
@@ -191,6 +193,27 @@ def make_folder(path: str) -> None:
         fs, inner = _filesystem(path)
         if not isinstance(fs, arrow_fs.S3FileSystem):
             fs.create_dir(inner, recursive=True)
+
+
+def missing_folders(path: str) -> list[str]:
+    """Return the folder and those above it that are not there, innermost first; local ones only."""
+    if not is_local(path):
+        return []
+    above = (Path(path), *Path(path).parents)
+    return [str(folder) for folder in takewhile(lambda folder: not folder.exists(), above)]
+
+
+def remove_empty(path: str) -> None:
+    """Remove a folder if it is there and nothing is in it."""
+    if not is_local(path):
+        if not list_names(path):
+            remove(path)
+        return
+    try:
+        Path(path).rmdir()
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def remove(path: str) -> None:

@@ -18,6 +18,8 @@ from pathlib import Path
 from dsvl_data import storage
 from dsvl_data.outcome import UserError
 
+#: Name of the lock file in an output folder.
+LOCK = ".lock"
 _BEAT_SECONDS = 30.0
 #: A run on another machine that gave no sign for this long is taken for dead.
 _DEAD_SECONDS = 300.0
@@ -30,7 +32,7 @@ def lock(out: str) -> Iterator[None]:
     On this machine the kernel knows whether the holder lives. For holders elsewhere, and in
     object stores, the lock carries a sign of life that is renewed every half minute.
     """
-    path = storage.join(out, ".lock")
+    path = storage.join(out, LOCK)
     handle = _take_local(path, out) if storage.is_local(out) else None
     stop = threading.Event()
     try:
@@ -53,17 +55,23 @@ def lock(out: str) -> Iterator[None]:
 
 
 def _take_local(path: str, out: str) -> int:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    while True:
+        Path(out).mkdir(parents=True, exist_ok=True)  # a refused run may just have removed it
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            holder = _holder(path)
+            raise UserError(
+                f"another run is writing to {out} ({_describe(holder)}): wait for it, end it, or "
+                "choose another --out"
+            ) from None
+        # A refused run removes its lock file: then this lock is on a file that nobody sees.
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), Path(path).stat()):
+                return handle
         os.close(handle)
-        holder = _holder(path)
-        raise UserError(
-            f"another run is writing to {out} ({_describe(holder)}): wait for it, end it, or "
-            "choose another --out"
-        ) from None
-    return handle
 
 
 def _refuse_foreign(path: str, out: str) -> None:

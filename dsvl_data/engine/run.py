@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 import uuid
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from dsvl_data.engine.board import Tally
 from dsvl_data.engine.events import Event, Finished, PartDone, Planned, Progress, Warned
 from dsvl_data.engine.job import Job, LoadedJob
 from dsvl_data.engine.ledger import Balance
-from dsvl_data.engine.lock import lock
+from dsvl_data.engine.lock import LOCK, lock
 from dsvl_data.engine.partition import Plan, make_plan, read_plans
 from dsvl_data.engine.task import Executor, Remark, Task, TaskDone, TaskFailed, Tick, Work
 from dsvl_data.outcome import Reason, UserError
@@ -71,20 +71,17 @@ def run(
         raise UserError(f"cannot rebuild {', '.join(sorted(unknown))}: no such pipeline here")
     execute = _executor(executor, workers)
     emit = on_event or _ignore
-    with _held(out):
-        for name in rebuild:
-            discard(out, name)
-        work = []
-        with storage.scratch(out, "plan") as scratch:
-            for each in loaded:
-                parts.recover(out, each.name)
-                plan = make_plan(each, out, scratch)
-                done = plan.done()
-                missing = [n for n in range(plan.partitions) if n not in done]
-                emit(_planned(plan, done))
-                tasks = [Task(each.name, partition) for partition in missing]
-                work.append(Work(each, plan, tasks))
-        preflight.check_space([each.plan for each in work], out)
+    with _held(out) as is_new:
+        try:
+            for name in rebuild:
+                discard(out, name)
+            work = list(_planned_work(loaded, out, emit))
+            preflight.check_space([each.plan for each in work], out)
+        except UserError:
+            if is_new:
+                for each in loaded:
+                    discard(out, each.name)
+            raise
         return _execute(work, out, execute, emit)
 
 
@@ -102,7 +99,8 @@ def retry(
     A document counts when it, or an item in it, has the reason. The result takes the place of
     the old one in part and ledger, atomically; the same bytes as if it had gone well at first.
     `limits` gives pipelines other limits than the build had. Partitions that were never
-    finished are left to `run`. Raises `UserError` before the work when it could not succeed.
+    finished are left to `run`. A reason that nothing failed for is told in a `Warned`, with the
+    reasons that are there. Raises `UserError` before the work when it could not succeed.
     """
     out = preflight.absolute(out)
     wanted = {str(reason if isinstance(reason, Reason) else _parse(reason)) for reason in reasons}
@@ -113,13 +111,16 @@ def retry(
         raise UserError(f"nothing was built in {out}: run `corpus build` first")
     with _held(out):
         work = []
+        there: Counter[str] = Counter()
         for plan in plans:
             parts.recover(out, plan.job.name)
-            tasks = list(_failed_tasks(plan, wanted))
+            tasks = list(_failed_tasks(plan, wanted, there))
             if tasks:
                 loaded = _load_again(plan, limits or {})
                 emit(_planned(plan, plan.done()))
                 work.append(Work(loaded, plan, tasks))
+        for reason in sorted(wanted - there.keys()):
+            emit(Warned(f"nothing failed for {reason} in {out}; {_listed(there)}"))
         return _execute(work, out, execute, emit)
 
 
@@ -130,15 +131,42 @@ def discard(out: str, name: str) -> None:
 
 
 @contextlib.contextmanager
-def _held(out: str) -> Iterator[None]:
-    """Be the one writer of an output, without the litter of killed runs or our own."""
+def _held(out: str) -> Iterator[bool]:
+    """Be the one writer of an output, without the litter of killed runs or our own.
+
+    Yields whether nothing was there. What is then refused leaves nothing there either.
+    """
+    made = storage.missing_folders(out)
     preflight.check_writable(out)
-    with lock(out):
-        storage.sweep(out)
-        try:
-            yield
-        finally:
+    try:
+        with lock(out):
             storage.sweep(out)
+            is_new = not set(storage.list_names(out)) - {LOCK}
+            try:
+                yield is_new
+            finally:
+                storage.sweep(out)
+                if is_new:
+                    storage.remove_empty(storage.join(out, "plan"))
+                    if set(storage.list_names(out)) <= {LOCK}:
+                        storage.remove(storage.join(out, LOCK))
+    finally:
+        for folder in made:
+            storage.remove_empty(folder)
+
+
+def _planned_work(
+    loaded: Sequence[LoadedJob], out: str, emit: Callable[[Event], None]
+) -> Iterator[Work]:
+    """List every job's documents, and find what is still to do."""
+    with storage.scratch(out, "plan") as scratch:
+        for each in loaded:
+            parts.recover(out, each.name)
+            plan = make_plan(each, out, scratch)
+            done = plan.done()
+            emit(_planned(plan, done))
+            missing = (n for n in range(plan.partitions) if n not in done)
+            yield Work(each, plan, [Task(each.name, partition) for partition in missing])
 
 
 def _execute(
@@ -230,15 +258,25 @@ def _executor(name: str, workers: int | None) -> Executor:
     raise UserError(f"no executor is called {name!r}: it is `ray` or `local`")
 
 
-def _failed_tasks(plan: Plan, reasons: set[str]) -> Iterable[Task]:
+def _failed_tasks(plan: Plan, reasons: set[str], there: Counter[str]) -> Iterable[Task]:
+    """Yield what failed for one of `reasons`; counts in `there` the documents of every reason."""
     columns = ("position", "reason", "drops")
     for partition in sorted(plan.done()):
         positions = []
         for row in ledger.read(plan.ledger_path(partition), columns).to_pylist():
-            if row["reason"] in reasons or any(d["reason"] in reasons for d in row["drops"]):
+            found = {row["reason"], *(drop["reason"] for drop in row["drops"])} - {None}
+            there.update(found)
+            if found & reasons:
                 positions.append(row["position"])
         if positions:
             yield Task(plan.job.name, partition, tuple(positions))
+
+
+def _listed(there: Counter[str]) -> str:
+    if not there:
+        return "nothing failed there at all"
+    counts = ", ".join(f"{reason} ({count})" for reason, count in there.most_common())
+    return f"the reasons there, with their documents: {counts}"
 
 
 def _load_again(plan: Plan, limits: Mapping[str, Limits]) -> LoadedJob:

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dsvl_data.engine import ledger, lock, preflight
-from dsvl_data.engine.events import Event, Finished, PartDone, Planned, Progress
+from dsvl_data.engine.events import Event, Finished, PartDone, Planned, Progress, Warned
 from dsvl_data.engine.run import Job, retry, run
 from dsvl_data.outcome import UserError
 from dsvl_data.pipeline import InputSpec, Limits
@@ -209,6 +209,16 @@ def test_retry_of_drops(make_job: MakeJob, out: str) -> None:
     assert done.tally.documents == 1
 
 
+def test_retry_for_a_reason_that_nothing_has(make_job: MakeJob, out: str) -> None:
+    documents = {"a": "fail", "b": "fail", "c": "mixed blank_image"}
+    run([make_job(documents)], out, executor="local")
+    events: list[Event] = []
+    assert retry(out, ["timeout", "error"], executor="local", on_event=events.append).ok
+    (message,) = (event.message for event in events if isinstance(event, Warned))
+    assert "nothing failed for timeout" in message
+    assert message.endswith("error (2), blank_image (1)")
+
+
 def test_killed_between_the_renames_of_a_retry(
     make_job: MakeJob, out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,6 +297,31 @@ def test_refused_before_the_work(
     with pytest.raises(UserError, match=message):
         run([make_job(good(1), **fields)], out, executor="local")  # type: ignore[arg-type]
     assert not list(Path(out).rglob("part-*"))
+
+
+def test_a_refused_build_leaves_no_folder(
+    make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even when one of its jobs was planned already; but what was there stays."""
+    outer = tmp_path / "deep"
+    nothing = make_job(good(1), name="other").model_copy(
+        update={"inputs": (InputSpec(path=__file__, dataset="x"),)}
+    )
+    with pytest.raises(UserError, match="no document of its kind"):
+        run([make_job(good(1)), nothing], str(outer / "out"), executor="local")
+    assert not outer.exists()
+    (outer / "out").mkdir(parents=True)
+    (outer / "out" / "mine").touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(preflight.shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+        with pytest.raises(UserError, match="too little disk"):
+            run([make_job(good(1))], str(outer / "out"), executor="local")
+    assert (outer / "out" / "mine").exists()
+    assert run([make_job(good(1))], str(outer / "out"), executor="local").ok
+    before = sorted(str(path) for path in outer.rglob("*"))
+    with pytest.raises(UserError, match="was begun with another"):
+        run([make_job(good(2))], str(outer / "out"), executor="local")
+    assert sorted(str(path) for path in outer.rglob("*")) == before
 
 
 def test_refused_by_ray_too(ray_session: None, make_job: MakeJob, out: str) -> None:
