@@ -8,8 +8,8 @@ resolves, no file is readable, downloads and service workers are off.
 from __future__ import annotations
 
 import os
+import select
 import shutil
-import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -18,6 +18,7 @@ from pathlib import Path
 from playwright.sync_api import Browser as PlaywrightBrowser
 from playwright.sync_api import Error, Page, Playwright, Route, sync_playwright
 
+from dsvl_data import sandbox
 from dsvl_data.outcome import DocumentError, Reason, WorkerBroken
 from dsvl_data.render.pages import Asset
 
@@ -42,6 +43,8 @@ _ARGUMENTS = (
 )
 #: A browser that starts on a busy machine needs time, whatever its pages may take.
 _START_SECONDS = 30
+#: What Playwright's driver gets to tell of a browser's end, and to clean up, before it is killed.
+_GRACE_SECONDS = 2
 _SYSTEM_BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
@@ -66,6 +69,67 @@ def find_browser() -> str | None:
     return None
 
 
+def _processes_of(browser: PlaywrightBrowser) -> tuple[int, int]:
+    """Return the pids of the browser and of our own child above it, Playwright's driver."""
+    session = browser.new_browser_cdp_session()
+    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
+    session.detach()
+    pid = next(int(process["id"]) for process in processes if process["type"] == "browser")
+    driver = pid
+    while (parent := _stat(driver)[1]) != os.getpid():
+        if parent <= 1:
+            raise RuntimeError(f"the browser, process {pid}, is no descendant of ours")
+        driver = parent
+    return pid, driver
+
+
+def _profile_of(pid: int) -> str:
+    """Return the folder that a browser keeps its own files in, made by Playwright for it alone."""
+    words = Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace").split("\0")
+    option = "--user-data-dir="
+    return next((w.removeprefix(option) for w in words if w.startswith(option)), "")
+
+
+def _stat(pid: int) -> tuple[str, int]:
+    """Return a process's state letter and its parent's pid, `("X", 0)` when it is gone."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace")
+    except OSError:
+        return "X", 0
+    state, parent = stat.rpartition(")")[2].split()[:2]
+    return state, int(parent)
+
+
+def _watch(pid: int, driver: int, seconds: float, done: int, expired: threading.Event) -> None:
+    """End a browser after `seconds`, and its driver when that goes on without it, unless `done`.
+
+    `done` is an eventfd; `expired` is set when the time is up.
+    """
+    waiting = select.poll()
+    waiting.register(done, select.POLLIN)
+    with suppress(ProcessLookupError), _open_process(pid) as process:
+        waiting.register(process, select.POLLIN)
+        ready = [handle for handle, _ in waiting.poll(seconds * 1000)]
+        if done in ready:
+            return
+        if not ready:
+            expired.set()
+            sandbox.kill_descendants(driver)
+        waiting.unregister(process)
+    if not waiting.poll(_GRACE_SECONDS * 1000) and _stat(driver)[1] == os.getpid():
+        sandbox.kill_all([driver])
+
+
+@contextmanager
+def _open_process(pid: int) -> Iterator[int]:
+    """Open a handle that becomes readable when the process ends; `ProcessLookupError`."""
+    handle = os.pidfd_open(pid)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
 class Browser:
     """A Chromium process, started on first use and again when it has died.
 
@@ -78,12 +142,20 @@ class Browser:
         self.blocked: list[str] = []
         self._playwright: Playwright | None = None
         self._browser: PlaywrightBrowser | None = None
-        self._pid = 0
+        self._pid = self._driver = 0
+        self._profile = ""
 
     @property
     def version(self) -> str:
         """Version of the running browser, for provenance."""
         return self._running().version
+
+    @property
+    def alive(self) -> bool:
+        """Whether the browser runs; known at once, not only when Playwright has heard of it."""
+        if self._browser is None or not self._browser.is_connected():
+            return False
+        return _stat(self._pid)[0] not in "ZX"
 
     @contextmanager
     def page(
@@ -113,68 +185,88 @@ class Browser:
                 self.blocked.append(url)
                 route.abort("blockedbyclient")
 
+        browser = self._running()
         try:
-            context = self._running().new_context(
-                java_script_enabled=javascript,
-                viewport={"width": width, "height": height},
-                device_scale_factor=scale,
-                accept_downloads=False,
-                service_workers="block",
-                locale="en-US",
-                timezone_id="UTC",
-                reduced_motion="reduce",
-            )
+            # Playwright waits for ever for a browser that dies while it opens a page.
+            with self._ended_after(max(self.timeout, _START_SECONDS)):
+                context = browser.new_context(
+                    java_script_enabled=javascript,
+                    viewport={"width": width, "height": height},
+                    device_scale_factor=scale,
+                    accept_downloads=False,
+                    service_workers="block",
+                    locale="en-US",
+                    timezone_id="UTC",
+                    reduced_motion="reduce",
+                )
+                context.set_default_timeout(self.timeout * 1000)
+                context.route("**/*", answer)
+                page = context.new_page()
         except Error as error:
             self._forget()
             raise WorkerBroken(Reason.BROWSER_CRASHED, str(error)) from error
         try:
-            context.set_default_timeout(self.timeout * 1000)
-            context.route("**/*", answer)
-            yield context.new_page()
+            yield page
         except Error as error:
-            if not self._alive():
-                self._forget()
-                raise WorkerBroken(Reason.BROWSER_CRASHED, str(error)) from error
-            raise
+            if self.alive:
+                raise
+            self._forget()
+            raise WorkerBroken(Reason.BROWSER_CRASHED, str(error)) from error
         finally:
-            if self._alive():
-                context.close()
+            if self._browser is browser and self.alive:
+                with suppress(Error), self._ended_after(_START_SECONDS):  # it may die just now
+                    context.close()
 
     @contextmanager
     def limit(self, seconds: float) -> Iterator[None]:
         """Bound everything inside, printing too, which Playwright itself does not time.
 
-        The browser is killed when the time is up; raises `DocumentError` (`TIMEOUT`) then.
+        When the time is up the browser is killed, with all pages it has, and `DocumentError`
+        (`TIMEOUT`) raised.
         """
         self._running()
-        pid, expired = self._pid, threading.Event()
-
-        def kill() -> None:
-            expired.set()
-            if pid:
-                with suppress(ProcessLookupError):  # it died in the meantime
-                    os.kill(pid, signal.SIGKILL)
-
-        timer = threading.Timer(seconds, kill)
-        timer.daemon = True
-        timer.start()
-        try:
-            yield
-        except (Error, WorkerBroken) as error:
-            if expired.is_set():
-                raise DocumentError(Reason.TIMEOUT, f"rendering took over {seconds:g} s") from error
-            raise
-        finally:
-            timer.cancel()
+        cause: Exception | None = None
+        with self._ended_after(seconds) as expired:
+            try:
+                yield
+            except Exception as error:
+                if not expired.is_set():
+                    raise
+                cause = error
+        if expired.is_set():
+            raise DocumentError(Reason.TIMEOUT, f"rendering took over {seconds:g} s") from cause
 
     def close(self) -> None:
         """End the browser."""
-        if self._browser is not None and self._browser.is_connected():
-            self._browser.close()
+        if self._browser is not None and self.alive:
+            with suppress(Error), self._ended_after(_START_SECONDS):  # it may die just now
+                self._browser.close()
         self._forget()
 
+    @contextmanager
+    def _ended_after(self, seconds: float) -> Iterator[threading.Event]:
+        """Kill the browser when what is inside takes too long; the event says that it did.
+
+        Every call of Playwright inside ends soon after the browser does, killed or dead by
+        itself: with an error that Playwright's driver tells, or, since the driver forgets some
+        calls when a browser dies while it opens a page, by the end of the driver.
+        """
+        expired = threading.Event()
+        done = os.eventfd(0)
+        arguments = (self._pid, self._driver, seconds, done, expired)
+        watcher = threading.Thread(target=_watch, args=arguments, daemon=True)
+        watcher.start()
+        try:
+            yield expired
+        finally:
+            os.eventfd_write(done, 1)
+            watcher.join()
+            os.close(done)
+            if expired.is_set():
+                self._forget()
+
     def _running(self) -> PlaywrightBrowser:
-        if self._browser is None or not self._browser.is_connected():
+        if self._browser is None or not self.alive:
             self._forget()
             executable = find_browser()
             if executable is None:
@@ -188,6 +280,8 @@ class Browser:
                     args=[*_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])],
                     timeout=max(self.timeout, _START_SECONDS) * 1000,
                 )
+                self._pid, self._driver = _processes_of(self._browser)
+                self._profile = _profile_of(self._pid)
             except Exception as error:  # Playwright raises bare Exception when its driver dies
                 self._forget()
                 raise WorkerBroken(
@@ -196,11 +290,22 @@ class Browser:
                 ) from error
         return self._browser
 
-    def _alive(self) -> bool:
-        return self._browser is not None and self._browser.is_connected()
-
     def _forget(self) -> None:
-        if self._playwright is not None:
-            self._playwright.stop()
+        """Stop Playwright, and kill what is left of the browser."""
+        playwright, driver, profile = self._playwright, self._driver, self._profile
         self._playwright = self._browser = None
-        self._pid = 0
+        self._pid = self._driver = 0
+        self._profile = ""
+        if playwright is None:
+            return
+        patience = threading.Timer(_GRACE_SECONDS, sandbox.kill_all, [[driver]])
+        patience.daemon = True
+        if driver and _stat(driver)[1] == os.getpid():
+            sandbox.kill_descendants(driver)
+            patience.start()
+        try:
+            playwright.stop()
+        finally:
+            patience.cancel()
+            if profile:  # Playwright often leaves that of a killed browser
+                shutil.rmtree(profile, ignore_errors=True)

@@ -10,14 +10,13 @@ from __future__ import annotations
 import html
 import json
 import unicodedata
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 from playwright.sync_api import Error
 from playwright.sync_api import Page as BrowserPage
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
-from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.outcome import DocumentError, Reason, WorkerBroken
 from dsvl_data.render.browser import ORIGIN, Browser
 from dsvl_data.render.fitting import SVG_TYPE, fit_picture
 from dsvl_data.render.flow import Flow, build_flow
@@ -94,20 +93,21 @@ class Press:
         name = folder + "chapter.xhtml"
         self._resources[name] = Asset(document.encode(), "application/xhtml+xml; charset=utf-8")
         self._prints += 1
-        with self._browser.limit(self._timeout):
-            try:
+        try:
+            with self._browser.limit(self._timeout):
                 page = self._fresh_page()
-                page.goto(ORIGIN + name, wait_until="load", timeout=self._timeout * 1000)
+                page.goto(ORIGIN + name, wait_until="load", timeout=0)  # the limit counts
                 shown = page.evaluate(_IMAGES_SHOWN) if has_images else []
                 return page.pdf(prefer_css_page_size=True, print_background=True), shown
-            except Error as error:
-                # Through the browser's own hands, which know a dead browser from a bad page.
-                self._page = None
+        except BaseException as error:
+            # A browser that printed nothing once is not trusted with another chapter.
+            self._page = None
+            with suppress(Error, WorkerBroken):
                 self._open.__exit__(type(error), error, error.__traceback__)
-                if isinstance(error, PlaywrightTimeout):
-                    detail = f"layout took over {self._timeout:g} s"
-                    raise DocumentError(Reason.TIMEOUT, detail) from error
-                raise
+            if isinstance(error, Error):
+                # Clean HTML does not break a browser: the document gets another try.
+                raise WorkerBroken(Reason.BROWSER_CRASHED, str(error)) from error
+            raise
 
     def _fresh_page(self) -> BrowserPage:
         if self._page is None or self._prints % _PRINTS_A_PAGE == 0:

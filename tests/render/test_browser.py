@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from dsvl_data import sandbox
+from dsvl_data.outcome import DocumentError, Reason, WorkerBroken
 from dsvl_data.render.browser import Browser
 from dsvl_data.render.pages import Asset
 
@@ -16,6 +21,73 @@ def browser() -> Iterator[Browser]:
     made = Browser()
     yield made
     made.close()
+
+
+def own_browsers() -> list[int]:
+    """Pids of browser processes below this one, the nearest first."""
+    found = []
+    for pid in sandbox.descendants(os.getpid()):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if b"chrom" in words[0]:
+            found.append(pid)
+    return found
+
+
+def own_zombies() -> list[str]:
+    """Names of ended children of this process that nobody has collected."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            head, _, tail = stat.read_text("utf-8", "replace").rpartition(")")
+        except OSError:  # it ended in the meantime
+            continue
+        if tail.split()[:2] == ["Z", str(os.getpid())]:
+            found.append(head)
+    return found
+
+
+def still_works(browser: Browser) -> bool:
+    with browser.page() as page:
+        page.set_content("<!doctype html><p>still here")
+        return page.inner_text("p") == "still here"
+
+
+def print_much(browser: Browser, seconds: float) -> None:
+    with browser.limit(seconds), browser.page() as page:
+        page.set_content("<!doctype html>" + "<p>One paragraph of many, alike.</p>" * 30_000)
+        page.pdf()
+
+
+def lose(browser: Browser) -> None:
+    with browser.page() as page:
+        sandbox.kill_all(own_browsers())
+        page.set_content("<!doctype html><p>never seen")
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.2, 1])
+def test_what_takes_too_long_is_ended_wherever_it_is(seconds: float) -> None:
+    browser = Browser()
+    browser.version  # noqa: B018 it starts
+    before = sandbox.descendants(os.getpid())
+    started = time.monotonic()
+    with pytest.raises(DocumentError) as error:
+        print_much(browser, seconds)
+    assert error.value.reason is Reason.TIMEOUT
+    assert time.monotonic() - started < seconds + 10
+    assert not [pid for pid in before if pid in sandbox.descendants(os.getpid())]
+    assert still_works(browser)
+    browser.close()
+    assert not own_zombies()
+
+
+def test_a_browser_that_dies_breaks_the_worker_and_starts_anew() -> None:
+    browser = Browser()
+    assert still_works(browser)
+    with pytest.raises(WorkerBroken) as error:
+        lose(browser)
+    assert error.value.reason is Reason.BROWSER_CRASHED
+    assert still_works(browser)
+    browser.close()
 
 
 def test_a_page_gets_its_own_resources_and_nothing_else(browser: Browser) -> None:

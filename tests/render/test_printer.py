@@ -220,6 +220,23 @@ def test_a_print_that_takes_too_long_is_a_timeout() -> None:
         hasty.close()
 
 
+def test_a_print_that_takes_too_long_costs_no_neighbour(printer: Printer) -> None:
+    small = Chapter(article("<p>Some words here, to print.</p>"), "en")
+    paragraphs = "<p>One paragraph of many, all alike.</p>" * 60_000
+    endless = Chapter(article(f"<section>{paragraphs}</section>"), "en")  # one block, one print
+    template = TEMPLATES["a4_report"]
+    hasty = Printer(longest_side=768, timeout=3)
+    try:
+        first, timeout, second = hasty.print_many(
+            (chapter, template) for chapter in (small, endless, small)
+        )
+    finally:
+        hasty.close()
+    assert isinstance(timeout, DocumentError)
+    assert timeout.reason is Reason.TIMEOUT
+    assert first == second == list(printer.pages(small, template))
+
+
 def test_many_chapters_give_what_each_gives_alone(printer: Printer) -> None:
     jobs = [
         (Chapter(article(f"<p>Chapter {n}. {'words ' * 400}</p>"), "en"), TEMPLATES[name])
