@@ -1,0 +1,214 @@
+"""LaTeXML's mended HTML in; out comes the tree of tags that Nougat's parser reads.
+
+Here stand the marks too: what the parser must not touch (formulas, the spaces of code, the
+numbers of headings) travels through it as characters that no text may hold, and is put back by
+`nougat_markdown`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from typing import Any
+
+from dsvl_data.latex.nougat_import import Tag
+from dsvl_data.outcome import DocumentError, Reason
+
+# Marks: Unicode's noncharacters, which are for a program's own use; removed from the input.
+NOTE_MARK = "\ufdd0"  # stands where a footnote is called: the mark, its index, the mark
+FORMULA_MARK = "\ufdd1"  # stands for a formula's TeX: the mark, its index, the mark
+CODE_SPACE = "\ufdd2"  # a space of code, which no one may collapse
+CODE_START = "\ufdd3"  # begins a line of code, so that no one strips it
+LABEL_OPEN, LABEL_CLOSE = "\ufdd4", "\ufdd5"  # around an item's printed label
+NUMBER_OPEN, NUMBER_CLOSE = "\ufdd6", "\ufdd7"  # around what numbers a heading or a caption
+REFERENCE_MARK = "\ufdd8"  # begins an item of the bibliography
+PROGRAM_MARK = "\ufdd9"  # begins a listing of source code, and none of an algorithm
+
+ANY_MARK = re.compile("[\ufdd0-\ufdef]")
+
+MAX_TREE_DEPTH = 120  # of the tree for the parser, whose formatter takes three frames a level
+
+Element = Any  # lxml's element; its stubs know no better
+
+
+def names(words: str) -> frozenset[str]:
+    """Names written as one string."""
+    return frozenset(words.split())
+
+
+def classes_of(element: Element) -> list[str]:
+    """The classes of an element of lxml's."""
+    return (element.get("class") or "").split()
+
+
+UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
+)
+_SPACES = re.compile(r"\s+")
+_CJK = "\u3000-\u30ff\u31c0-\u31ef\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef"
+_CJK_SPACE = re.compile(rf"(?<=[{_CJK}]) (?=[{_CJK}])")
+_LIGATURES = str.maketrans(
+    {
+        "\ufb00": "ff",
+        "\ufb01": "fi",
+        "\ufb02": "fl",
+        "\ufb03": "ffi",
+        "\ufb04": "ffl",
+        "\ufb05": "st",
+        "\ufb06": "st",
+    }
+)
+
+
+def clean_text(text: str) -> str:
+    """Text as it shows: one space for any run of white space, ligatures and accents folded.
+
+    Non-breaking and thin spaces become plain ones. White space between Chinese or Japanese
+    characters goes: TeX drops the end of a source line there, and HTML keeps it.
+    """
+    if text.isascii():
+        return _SPACES.sub(" ", UNSEEN.sub("", text))
+    text = UNSEEN.sub("", text).translate(_LIGATURES)
+    return _CJK_SPACE.sub("", _SPACES.sub(" ", unicodedata.normalize("NFC", text)))
+
+
+def code_text(text: str) -> str:
+    """Text of a line of code: the source's own white space is layout, LaTeXML's nbsp is not."""
+    text = re.sub(r"[ \t\n\r\f]+", " ", UNSEEN.sub("", text))
+    return text.replace("\xa0", CODE_SPACE).translate(_LIGATURES)
+
+
+_WIDTH = re.compile(r"width:\d+(?:\.\d+)?[a-z]{2}")
+_FONTS = frozenset({"ltx_font_italic", "ltx_font_bold", "ltx_font_upright", "ltx_font_medium"})
+
+
+def to_tag(root: Element) -> Tag:
+    """The tree below an element of lxml's; `DocumentError(BAD_MARKUP)` when it is too deep."""
+    tag = _new_tag(root.tag, classes_of(root), root, None)
+    _fill(tag, root, "", 1, _text_of(root))
+    return tag
+
+
+def _text_of(element: Element) -> Callable[[str], str]:
+    return code_text if "ltx_listingline" in classes_of(element) else clean_text
+
+
+def _new_tag(name: str, classes: list[str], element: Element, parent: Tag | None) -> Tag:
+    attrs: dict[str, Any] = {"class": classes}
+    for key in ("alttext", "display", "colspan", "rowspan"):
+        value = element.get(key)
+        if value is not None:
+            attrs[key] = value
+    width = _WIDTH.search(element.get("style", ""))
+    if width is not None:  # of a column; the formatter copies it into the tabular
+        attrs["style"] = width[0]
+    above = ("", frozenset()) if parent is None else parent.signature[:2]
+    return Tag(name, attrs, (name, frozenset(classes), *above))
+
+
+def _fill(tag: Tag, element: Element, font: str, depth: int, clean: Callable[[str], str]) -> None:
+    """Add what lies in `element` to `tag`; elements that mean nothing are passed through."""
+    if depth > MAX_TREE_DEPTH:
+        raise DocumentError(Reason.BAD_MARKUP, f"an article nested over {MAX_TREE_DEPTH} deep")
+    keep_blanks = not (element.tag in _NO_TEXT_TAGS or "ltx_eqn_cell" in element.get("class", ""))
+    if element.text and (keep_blanks or element.text.strip()):
+        tag.children.append(clean(element.text))
+    for child in element:
+        name, classes = _normal_form(child, font)
+        if name == "":
+            _fill(tag, child, font, depth, clean)
+        else:
+            below = _new_tag(name, classes, child, tag)
+            inner = next((each for each in classes if each in _FONTS), font)
+            inside = code_text if "ltx_listingline" in classes else clean
+            _fill(below, child, inner, depth + 1, inside)
+            _append(tag, below)
+        if child.tail and (keep_blanks or child.tail.strip()):
+            tag.children.append(clean(child.tail))
+
+
+def _append(tag: Tag, below: Tag) -> None:
+    """Add a tag; one that only repeats the font of its neighbour is joined to it."""
+    font = _FONTS.intersection(below.attrs["class"])
+    if font and "ltx_text" in below.attrs["class"]:
+        if not any(not isinstance(each, str) or each.strip() for each in below.children):
+            tag.children.extend(below.children)  # white space has no font
+            return
+        before = tag.children[-1] if tag.children else None
+        if (
+            isinstance(before, Tag)
+            and "ltx_text" in before.attrs["class"]
+            and _FONTS.intersection(before.attrs["class"]) == font
+        ):
+            before.children.extend(below.children)
+            return
+    tag.children.append(below)
+
+
+_INLINE_TAGS = names(
+    "span a em strong b i u s small big code tt q abbr cite ins del mark font kbd var samp"
+)
+_NO_TEXT_TAGS = names("table thead tbody tr ul ol dl section article figure")
+_BLOCK_TAGS = names("div header footer main aside address center fieldset")
+_MEANT = names(
+    "ltx_note_outer ltx_note_content ltx_note_mark ltx_listing ltx_listingline ltx_abstract "
+    "ltx_acknowledgements ltx_eqn_table ltx_eqn_row ltx_eqn_cell ltx_break ltx_authors "
+    "ltx_personname ltx_contact ltx_role_author ltx_role_email ltx_role_affiliation "
+    "ltx_inline-para ltx_para"
+)
+
+
+def _normal_form(element: Element, font: str) -> tuple[str, list[str]]:
+    """A tag's name and classes for the parser; no name for one that means nothing to it."""
+    name = element.tag
+    classes = classes_of(element)
+    meant = [each for each in classes if each in _MEANT]
+    if name in _INLINE_TAGS:
+        if meant:
+            return "span", meant
+        wanted = "ltx_font_italic" if name in ("em", "i") and not _FONTS & {*classes} else ""
+        for each in classes:
+            if each in ("ltx_font_italic", "ltx_font_bold"):
+                wanted = each
+        if wanted and wanted != font:
+            return "span", ["ltx_text", wanted]
+        return "", []
+    if name in _BLOCK_TAGS:
+        return "div", meant or ["ltx_para"]
+    if name in ("ul", "ol"):
+        plain = name == "ul" or "ltx_toclist" in classes  # its entries bring their numbers
+        return ("ul", ["ltx_itemize"]) if plain else ("ol", ["ltx_enumerate"])
+    if name == "li":
+        return "li", ["ltx_item"]
+    if name == "dl":
+        return "dl", ["ltx_description"]
+    if name in ("dt", "dd"):
+        return name, ["ltx_item"]
+    if name == "tr" and "ltx_eqn_row" not in classes:
+        return "tr", ["ltx_tr"]
+    if name in ("td", "th") and "ltx_eqn_cell" not in classes:
+        return name, ["ltx_td", *_cell_classes(classes)]
+    if name == "figure" and "ltx_table" not in classes:
+        return name, ["ltx_figure"]
+    if name in ("section", "nav"):
+        return "section", []
+    if name == "p":
+        return "p", ["ltx_p"]
+    if name in ("thead", "tfoot"):
+        return "tbody", ["ltx_tbody"]
+    if name == "br":
+        return "br", ["ltx_break"]
+    return name, meant if "ltx_eqn_table" in meant or "ltx_eqn_row" in meant else classes
+
+
+def _cell_classes(classes: list[str]) -> list[str]:
+    """A cell's borders and its one horizontal alignment; the formatter takes the first it sees."""
+    kept = [each for each in classes if each.startswith("ltx_border_")]
+    aligned = [each for each in classes if each in _ALIGNMENTS]
+    return kept + aligned[:1]
+
+
+_ALIGNMENTS = frozenset(
+    {"ltx_align_left", "ltx_align_right", "ltx_align_center", "ltx_align_justify"}
+)
