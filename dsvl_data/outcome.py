@@ -36,6 +36,7 @@ class Reason(Enum):
     FIXED_LAYOUT = (Outcome.FILTERED, "a fixed-layout book: comics, picture books")
     NAVIGATION = (Outcome.FILTERED, "a table of contents, an index or a cover")
     EMPTY_DOCUMENT = (Outcome.FILTERED, "a document with nothing in it")
+    LICENCE = (Outcome.FILTERED, "a licence that is not among those the recipe keeps")
 
     # Quarantined: broken or hostile input, or a failure of ours.
     TIMEOUT = (Outcome.QUARANTINED, "took longer than the pipeline's time limit")
@@ -46,7 +47,7 @@ class Reason(Enum):
     TOO_LARGE = (Outcome.QUARANTINED, "more bytes than the pipeline's limit")
     BAD_ARCHIVE = (Outcome.QUARANTINED, "a truncated or damaged archive")
     ARCHIVE_BOMB = (Outcome.QUARANTINED, "an archive that would unpack to far more than it should")
-    UNSAFE_PATH = (Outcome.QUARANTINED, "a path that leads out of its archive or folder")
+    UNSAFE_PATH = (Outcome.QUARANTINED, "a path or link that leads out of its archive or folder")
     XML_ENTITIES = (Outcome.QUARANTINED, "XML that declares entities")
     BAD_MARKUP = (Outcome.QUARANTINED, "XML or HTML that cannot be parsed")
     BAD_JSON = (Outcome.QUARANTINED, "invalid JSON, or JSON of another shape than the format's")

@@ -151,7 +151,9 @@ class Pipeline:
     """One kind of data, as its module declares it.
 
     `source(inputs, options)` lists the documents in a stable order; `reader(ref)` loads the
-    bytes of one; `converter(options)` is called once in each worker.
+    bytes of one; `converter(options)` is called once in each worker. `resolve(ref, options)`
+    fills in what listing did not look at (the licence of a row, say) and is called by the
+    worker before the licence is judged; `dataset` and `uri` must stay.
     """
 
     name: str
@@ -164,3 +166,4 @@ class Pipeline:
     batch_size: int = 1
     limits: Limits = field(default_factory=Limits)
     needs_browser: bool = False
+    resolve: Callable[[DocumentRef, Any], DocumentRef] | None = None

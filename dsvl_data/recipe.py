@@ -35,6 +35,9 @@ class PipelineRecipe(Settings):
     partition_size: int | None = Field(
         default=None, gt=0, description="documents a partition; else the pipeline's own default"
     )
+    licences: tuple[str, ...] = Field(
+        default=(), description="SPDX ids of the licences to keep; empty: all"
+    )
 
 
 class Recipe(Settings):
@@ -97,6 +100,7 @@ def parse(source: str, path: str, known: Mapping[str, str]) -> Recipe:
             options=options.model_dump(mode="json"),
             limits=part.limits or pipeline.limits,
             partition_size=part.partition_size or pipeline.partition_size,
+            licences=part.licences,
         )
     return recipe.model_copy(update={"pipelines": pipelines})
 
@@ -116,6 +120,7 @@ def jobs(recipe: Recipe, folder: Path, known: Mapping[str, str]) -> list[Job]:
             options=part.options,
             limits=part.limits,
             partition_size=part.partition_size,
+            licences=part.licences,
         )
         for name, part in recipe.pipelines.items()
     ]

@@ -9,34 +9,42 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fnmatch
 import glob
 import hashlib
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 from pyarrow import fs as arrow_fs
 
 _ARROW_SCHEMES = ("s3", "gs", "gcs", "hdfs")
 _COPY_BYTES = 8 << 20
+_MAGIC = re.compile(r"[*?\[]")
 _SCRATCH = ".scratch"
 _WRITING = ".writing-"
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
-    """A file found by `find_files`: its full path (openable as it stands) and its bytes."""
+    """A file found by `find_files`.
+
+    `path` can be opened as it stands; `size` is in bytes; `relative` is the POSIX path below the
+    folder, or below the fixed part of the glob, that was asked for (a single file's name).
+    `link` says of a symbolic link why it must not be followed: see `find_files`.
+    """
 
     path: str
     size: int
+    relative: str
+    link: Literal["", "outside", "folder", "nowhere"] = ""
 
 
 def is_local(path: str) -> bool:
@@ -67,35 +75,36 @@ def list_names(folder: str) -> list[str]:
     return sorted(info.base_name for info in fs.get_file_info(selector))
 
 
-def find_files(path: str) -> Iterator[StoredFile]:
-    """Yield the files that a path stands for, sorted: one file, all below a folder, or a glob.
+def find_files(path: str, *, judge_links: bool = False) -> Iterator[StoredFile]:
+    """Yield the files that a path stands for, by `relative`: one file, a folder's, or a glob's.
 
-    Nothing there yields nothing. `*`, `?`, `[..]` and `**` have their usual meaning; a path
-    that exists is never taken for a pattern. Hidden files (`.name`) below a folder are left out.
+    Nothing there yields nothing. In a glob `*`, `?` and `[..]` stay within a folder and `**/`
+    crosses folders; a path that exists is never taken for a pattern. Hidden files (`.name`)
+    below a folder are left out, and links to folders are not followed.
+
+    With `judge_links`, for input that nobody has vetted, links are told as such and not as
+    files: `outside` leads to a file outside of the folder, `folder` to a folder outside of it,
+    `nowhere` to nothing.
     """
-    if is_local(path):
-        yield from _find_local(path)
-        return
-    fs, inner = _filesystem(path)
-    info = fs.get_file_info(inner)
-    if info.type == arrow_fs.FileType.File:
-        yield StoredFile(path, info.size)
-        return
-    fixed = inner
-    if info.type == arrow_fs.FileType.NotFound:
-        if not glob.has_magic(path):
-            return
-        fixed = re.split(r"[*?\[]", inner, maxsplit=1)[0].rpartition("/")[0]
-    selector = arrow_fs.FileSelector(fixed, allow_not_found=True, recursive=True)
-    for item in sorted(fs.get_file_info(selector), key=lambda item: str(item.path)):
-        if not item.is_file:
-            continue
-        if fixed == inner:
-            wanted = "/." not in item.path[len(fixed) :]
-        else:
-            wanted = _matches(item.path.split("/"), inner.split("/"))
-        if wanted:
-            yield StoredFile(f"{path.partition('://')[0]}://{item.path}", item.size)
+    if path.startswith("file://"):
+        path = path.removeprefix("file://")
+    walk = _walk_local if is_local(path) else _walk_store
+    kind, one = _look_at(path)
+    if one is not None:
+        yield one
+    elif kind == arrow_fs.FileType.Directory:
+        yield from walk(path, judge_links)
+    elif kind == arrow_fs.FileType.NotFound and glob.has_magic(path):
+        base, pattern = _split_glob(path)
+        wanted = _glob_pattern(pattern)
+        if _look_at(base)[0] == arrow_fs.FileType.Directory:
+            for file in walk(base, judge_links):
+                if file.link == "folder":
+                    matches = _leads_on(file.relative, pattern)
+                else:
+                    matches = wanted.fullmatch(file.relative) is not None
+                if matches:
+                    yield file
 
 
 def size(path: str) -> int:
@@ -112,7 +121,7 @@ def size(path: str) -> int:
 def open_input(path: str) -> pa.NativeFile:
     """Open a file for random reads; `OSError` when that fails."""
     if is_local(path):
-        return pa.OSFile(path, "rb")
+        return pa.OSFile(os.fsencode(path), "rb")  # a name need not be UTF-8
     fs, inner = _filesystem(path)
     return fs.open_input_file(inner)
 
@@ -266,34 +275,96 @@ def _digest(path: str) -> str:
     return hashlib.blake2b(path.encode(), digest_size=8).hexdigest()
 
 
-def _find_local(path: str) -> Iterator[StoredFile]:
-    if Path(path).is_file():
-        yield StoredFile(path, Path(path).stat().st_size)
-    elif Path(path).is_dir():
-        # Sorted by components, so that the order does not hang on the file system.
-        for folder, folders, names in os.walk(path):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            for name in sorted(names):
-                full = Path(folder, name)
-                if not name.startswith(".") and full.is_file():
-                    yield StoredFile(str(full), full.stat().st_size)
-    elif glob.has_magic(path):
-        # Not Path.glob: the pattern may be absolute.
-        for match in sorted(glob.glob(path, recursive=True)):  # noqa: PTH207
-            if Path(match).is_file():
-                yield StoredFile(match, Path(match).stat().st_size)
+def _look_at(path: str) -> tuple[arrow_fs.FileType, StoredFile | None]:
+    """What a path is, and the file if it is one."""
+    if is_local(path):
+        local = Path(path)
+        if local.is_file():
+            return arrow_fs.FileType.File, StoredFile(path, local.stat().st_size, local.name)
+        found = arrow_fs.FileType.Directory if local.is_dir() else arrow_fs.FileType.NotFound
+        return found, None
+    fs, inner = _filesystem(path)
+    info = fs.get_file_info(inner)
+    if info.type == arrow_fs.FileType.File:
+        return info.type, StoredFile(path, int(info.size), info.base_name)
+    return info.type, None
 
 
-def _matches(parts: Sequence[str], patterns: Sequence[str]) -> bool:
-    if not patterns:
-        return not parts
-    if patterns[0] == "**":
-        return any(_matches(parts[start:], patterns[1:]) for start in range(len(parts)))
-    return (
-        bool(parts)
-        and fnmatch.fnmatchcase(parts[0], patterns[0])
-        and _matches(parts[1:], patterns[1:])
-    )
+def _walk_store(base: str, judge_links: bool) -> Iterator[StoredFile]:
+    fs, inner = _filesystem(base)
+    scheme, above = base.partition("://")[0], inner.strip("/")
+    files = []
+    for info in fs.get_file_info(arrow_fs.FileSelector(inner, recursive=True)):
+        relative = info.path.strip("/")[len(above) :].lstrip("/")
+        if info.is_file and not f"/{relative}".count("/."):
+            files.append(StoredFile(f"{scheme}://{info.path}", int(info.size), relative))
+    yield from sorted(files, key=lambda file: file.relative)
+
+
+def _walk_local(base: str, judge_links: bool) -> Iterator[StoredFile]:
+    inside = Path(base).resolve()
+
+    def walk(folder: str, above: str) -> Iterator[StoredFile]:
+        with os.scandir(folder) as found:
+            # A folder stands where its files do: the order is that of the whole relative path.
+            entries = sorted(
+                (entry for entry in found if not entry.name.startswith(".")),
+                key=lambda e: f"{e.name}/" if e.is_dir(follow_symlinks=False) else e.name,
+            )
+        for entry in entries:
+            relative = above + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                yield from walk(entry.path, f"{relative}/")
+                continue
+            link = _judge(entry, inside) if judge_links and entry.is_symlink() else ""
+            if link:
+                yield StoredFile(entry.path, 0, relative, link)
+            elif entry.is_file():
+                yield StoredFile(entry.path, entry.stat().st_size, relative)
+
+    yield from walk(base, "")
+
+
+def _judge(entry: os.DirEntry[str], inside: Path) -> Literal["", "outside", "folder", "nowhere"]:
+    try:
+        target = Path(entry.path).resolve(strict=True)
+    except (OSError, RuntimeError):  # RuntimeError: links in a circle
+        return "nowhere"
+    if target.is_relative_to(inside):
+        return ""
+    return "folder" if target.is_dir() else "outside"
+
+
+def _split_glob(path: str) -> tuple[str, str]:
+    """Cut a glob into the folder before its first special character, and the pattern below it."""
+    fixed = _MAGIC.split(path, maxsplit=1)[0].rpartition("/")[0]
+    base = fixed or ("/" if path.startswith("/") else ".")
+    return base, path[len(fixed) :].lstrip("/")
+
+
+def _glob_pattern(pattern: str) -> re.Pattern[str]:
+    """A glob below its base as an expression: `*` and `?` stay in a folder, `**/` crosses them."""
+    parts = re.split(r"(\*\*/?|\*|\?|\[!?[^\]]+\])", pattern)
+    known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(known.get(part) or _literal(part) for part in parts), re.DOTALL)
+
+
+def _literal(part: str) -> str:
+    if part.startswith("[") and part.endswith("]") and len(part) > 2:
+        inside = part[1:-1].replace("\\", r"\\")
+        return "[^" + inside[1:] + "]" if inside.startswith("!") else f"[{inside}]"
+    return re.escape(part)
+
+
+def _leads_on(folder: str, pattern: str) -> bool:
+    """Whether a pattern may match something below a folder."""
+    folders, patterns = folder.split("/"), pattern.split("/")
+    for name, wanted in zip(folders, patterns, strict=False):
+        if "**" in wanted:
+            return True
+        if not _glob_pattern(wanted).fullmatch(name):
+            return False
+    return len(patterns) > len(folders)
 
 
 def _filesystem(path: str) -> tuple[arrow_fs.FileSystem, str]:

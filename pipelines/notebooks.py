@@ -19,22 +19,18 @@ is part of the data cannot be told from one that is not.
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal
 
-import fsspec
-import pyarrow.parquet as pq
 from pydantic import Field, field_validator
 
 from dsvl_data.language import UNDETERMINED, identify
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import Document, DocumentRef, Dropped, InputSpec, Limits, Pipeline, Settings
-from dsvl_data.read.archives import list_documents, read_bytes
+from dsvl_data.read.archives import list_documents, read_bytes, row_facts
 from dsvl_data.read.blank import ink
 from dsvl_data.read.images import decode, inspect
 from dsvl_data.read.notebooks import Cell, Notebook, Output, decode_image, parse
@@ -98,46 +94,22 @@ class Options(Settings):
 
 
 def source(inputs: Sequence[InputSpec], options: Options) -> Iterator[DocumentRef]:
-    """List notebooks; rows bring their own licence and path where the table has such columns."""
-    for ref in list_documents(inputs, suffixes=(".ipynb",), column=options.column):
-        if "column" not in ref.meta:
-            yield ref
-            continue
-        path, licence = _row_facts(ref, options)
-        meta = {**ref.meta, "path": path} if path else ref.meta
-        yield replace(ref, licence=licence or ref.licence, meta=meta)
+    """List notebooks; a row's own licence and path are for `resolve` to find."""
+    return list_documents(inputs, suffixes=(".ipynb",), column=options.column)
 
 
-def _row_facts(ref: DocumentRef, options: Options) -> tuple[str, str]:
-    """Path and licence that a row gives; empty where it gives none."""
-    if "row_group" in ref.meta:
-        columns = (options.path_column, options.licence_column)
-        row = _parquet_facts(ref.path, ref.meta["row_group"], columns)[ref.meta["row"]]
-    else:
-        try:
-            row = json.loads(read_bytes(replace(ref, meta={})))
-        except (ValueError, RecursionError, DocumentError):
-            return "", ""  # the converter meets the same line and says what is wrong with it
-        if not isinstance(row, dict):
-            return "", ""
+def resolve(ref: DocumentRef, options: Options) -> DocumentRef:
+    """Give a row the licence and path that stand beside it, where the table has such columns."""
+    row = row_facts(ref, (options.path_column, options.licence_column))
     path, licences = row.get(options.path_column), row.get(options.licence_column)
     if isinstance(licences, list):
         # All that were found: whoever uses the notebook has to heed each.
         licences = " AND ".join(sorted({str(name) for name in licences}))
-    return (
-        path if isinstance(path, str) else "",
-        licences if isinstance(licences, str) else "",
+    return replace(
+        ref,
+        licence=licences if isinstance(licences, str) and licences else ref.licence,
+        meta={**ref.meta, "path": path} if isinstance(path, str) and path else ref.meta,
     )
-
-
-@lru_cache(maxsize=1)
-def _parquet_facts(path: str, group: int, columns: tuple[str, ...]) -> list[dict[str, Any]]:
-    with fsspec.open(path, "rb") as file, pq.ParquetFile(file) as table:
-        there = [name for name in columns if name in table.schema_arrow.names]
-        if not there:
-            return [{}] * int(table.metadata.row_group(group).num_rows)
-        rows = table.read_row_group(group, columns=there).to_pylist()
-    return cast("list[dict[str, Any]]", rows)
 
 
 @dataclass(slots=True)
@@ -473,6 +445,7 @@ PIPELINE = Pipeline(
     options=Options,
     source=source,
     reader=read_bytes,
+    resolve=resolve,
     converter=NotebookConverter,
     limits=Limits(seconds=180),
     # Only notebooks with SVG, HTML or JavaScript start it, but which ones those are is not known

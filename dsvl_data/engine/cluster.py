@@ -320,17 +320,33 @@ def session(pipelines: Iterable[str]) -> Iterator[None]:
             ) from error
     else:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init(
-            address="local",  # not whatever cluster somebody has started on this machine
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=80 << 20,  # the least it takes; nothing big goes through it
-        )
+        _start_here()
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _start_here() -> None:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            ray.init(
+                address="local",  # not whatever cluster somebody has started on this machine
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=80 << 20,  # the least it takes; nothing big goes through it
+            )
+        except Exception as error:
+            # A bare one is what Ray raises when its processes need over 30 seconds to start.
+            ray.shutdown()
+            if attempt == ATTEMPTS:
+                raise UserError(
+                    f"Ray does not start on this machine: {error} Is it very busy, or out of "
+                    "memory? `--executor local` needs no Ray"
+                ) from error
+        else:
+            return
 
 
 def _resources(which: str) -> dict[str, float]:

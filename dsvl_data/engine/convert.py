@@ -150,37 +150,54 @@ class SegmentConverter:
     def _convert_batch(
         self, batch: Sequence[tuple[int, DocumentRef]], folder: str
     ) -> Sequence[tuple[Entry, _Made]]:
-        if len(batch) == 1:
-            return (self._convert_alone(*batch[0], folder),)
+        results: list[tuple[Entry, _Made]] = []
         documents: list[tuple[int, Document]] = []
         for position, ref in batch:
-            if ref.size <= self._limit:
-                documents.append((position, self._document(ref)))
-        try:
-            made = self._collect([document for _, document in documents], folder)
-        except (WorkerBroken, TimeLimitReached):
-            raise
-        except (Exception, SystemExit):  # noqa: BLE001 foreign code raises anything
-            # Whatever it was, it belongs to one of them: each alone tells to which.
-            return [self._convert_alone(position, ref, folder) for position, ref in batch]
-        results = [
-            (_entry(position, one), one) for (position, _), one in zip(documents, made, strict=True)
-        ]
-        results += [
-            self._convert_alone(position, ref, folder)
-            for position, ref in batch
-            if ref.size > self._limit
-        ]
+            admitted = self._admit(position, ref)
+            if isinstance(admitted, Entry):
+                results.append((admitted, _Made(admitted.ref)))
+            else:
+                documents.append((position, admitted))
+        if len(documents) > 1:
+            try:
+                made = self._collect([document for _, document in documents], folder)
+            except (WorkerBroken, TimeLimitReached):
+                raise
+            except (Exception, SystemExit):  # noqa: BLE001 foreign code raises anything
+                # Whatever it was, it belongs to one of them: each alone tells to which.
+                results += [self._convert_alone(*document, folder) for document in documents]
+            else:
+                results += [
+                    (_entry(position, one), one)
+                    for (position, _), one in zip(documents, made, strict=True)
+                ]
+        else:
+            results += [self._convert_alone(*document, folder) for document in documents]
         results.sort(key=lambda result: result[0].position)
         return results
 
-    def _convert_alone(self, position: int, ref: DocumentRef, folder: str) -> tuple[Entry, _Made]:
+    def _admit(self, position: int, ref: DocumentRef) -> Document | Entry:
+        """Return the document, or the entry of one that is not even opened."""
+        loaded = self._loaded
         if ref.size > self._limit:
             detail = f"{ref.size} bytes, the limit is {self._limit}"
-            return Entry.failed(ref, position, Reason.TOO_LARGE, detail), _Made(ref)
+            return Entry.failed(ref, position, Reason.TOO_LARGE, detail)
+        if loaded.pipeline.resolve is not None:
+            try:
+                ref = loaded.pipeline.resolve(ref, loaded.options)
+            except DocumentError as error:
+                return Entry.failed(ref, position, error.reason, error.detail)
+            except Exception as error:  # noqa: BLE001 it reads foreign bytes
+                return Entry.failed(ref, position, Reason.ERROR, _describe(error))
+        if not loaded.keeps(ref.licence):
+            return Entry.failed(ref, position, Reason.LICENCE, ref.licence)
+        return self._document(ref)
+
+    def _convert_alone(self, position: int, document: Document, folder: str) -> tuple[Entry, _Made]:
+        ref = document.ref
         started = time.perf_counter()
         try:
-            (made,) = self._collect([self._document(ref)], folder)
+            (made,) = self._collect([document], folder)
             return _entry(position, made), made
         except (WorkerBroken, TimeLimitReached):
             raise
@@ -227,14 +244,16 @@ class SegmentConverter:
 
         def read() -> bytes:
             try:
-                return reader(ref)
-            except DocumentError:
-                raise
-            except MemoryError:
+                data = reader(ref)
+            except (DocumentError, MemoryError):
                 raise
             except Exception as error:
                 # Readers meet whatever file systems, archives and networks can raise.
                 raise DocumentError(Reason.UNREADABLE, _describe(error)) from error
+            if len(data) > self._limit:  # listing knew the size of what it is packed in
+                detail = f"{len(data)} bytes, the limit is {self._limit}"
+                raise DocumentError(Reason.TOO_LARGE, detail)
+            return data
 
         pipeline = self._loaded.pipeline
         return Document(ref, read, pipeline.name, pipeline.version)

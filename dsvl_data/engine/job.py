@@ -28,6 +28,7 @@ class Job(Settings):
     limits: Limits | None = None
     partition_size: int | None = Field(default=None, gt=0)
     batch_size: int | None = Field(default=None, gt=0)
+    licences: tuple[str, ...] = Field(default=(), description="licences to keep; empty: all")
 
     def load(self) -> LoadedJob:
         """Import the pipeline and check the options; `UserError` when either fails."""
@@ -58,6 +59,17 @@ class LoadedJob:
     def name(self) -> str:
         """The job's name."""
         return self.job.name
+
+    def keeps(self, licence: str) -> bool:
+        """Whether a licence is one to keep: of `A AND B` both must be, of `A OR B` one."""
+        if not self.job.licences:
+            return True
+        kept = {name.casefold() for name in self.job.licences}
+        bare = licence.casefold().replace("(", " ").replace(")", " ")
+        return all(
+            any(name.strip() in kept for name in either.split(" or "))
+            for either in bare.split(" and ")
+        )
 
     @cached_property
     def limits(self) -> Limits:

@@ -49,6 +49,7 @@ SCHEMA = pa.schema(
         ("drops", pa.list_(_DROP)),
         ("seconds", pa.float64()),
         ("bytes", pa.int64()),
+        ("licence", pa.string()),  # as the worker found it, where rows bring their own
     ]
 )
 
@@ -131,6 +132,7 @@ def table(entries: Sequence[Entry], partition: int) -> pa.Table:
         pa.array(drops, pa.list_(_DROP)),
         pa.array([entry.seconds for entry in entries], pa.float64()),
         pa.array([entry.ref.size for entry in entries], pa.int64()),
+        pa.array([_text(entry.ref.licence) for entry in entries], pa.string()),
     ]
     return pa.Table.from_arrays(columns, schema=SCHEMA)
 
@@ -282,6 +284,8 @@ def explain(out: str, name: str) -> list[dict[str, Any]]:
                 for sample in samples:
                     sample["shard"] = shards.get(sample["key"])
                 del row["document"], row["uri"], row["partition"]
+                if row.get("licence") is None:  # a ledger of an earlier version
+                    row["licence"] = ref.licence
                 found.append(_known(plan, partition, ref) | row | {"samples": samples})
     return found
 

@@ -186,6 +186,7 @@ def _list(loaded: LoadedJob, out: str, folder: str) -> Plan:
         "version": loaded.pipeline.version,
         "options": loaded.options.model_dump(mode="json"),
         "partition size": size,
+        "licences": sorted(loaded.job.licences),
         "documents": documents,
         "listing": listing.hexdigest(),
         "located": located.hexdigest(),
@@ -212,9 +213,9 @@ def _refuse_duplicates(name: str, hashes: array[int], folder: str) -> None:
 
 def _changes(stored: Plan, plan: Plan, listed: str) -> Iterator[str]:
     old, new = stored.fingerprint, plan.fingerprint
-    for key in ("pipeline", "version", "partition size"):
-        if old[key] != new[key]:
-            yield f"{key}: was {old[key]!r}, is {new[key]!r}"
+    for key in ("pipeline", "version", "partition size", "licences"):
+        if old.get(key, []) != new[key]:  # older plans have no licences: all were kept
+            yield f"{key}: was {old.get(key, [])!r}, is {new[key]!r}"
     for key in sorted(old["options"].keys() | new["options"].keys()):
         before, now = old["options"].get(key), new["options"].get(key)
         if before != now:

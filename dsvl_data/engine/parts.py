@@ -180,7 +180,8 @@ def merge(sources: Sequence[Segment], merged: Segment) -> None:
     finally:
         for reader in readers:
             reader.close()
-    ledger.write(pa.concat_tables(rows), merged.ledger)
+    # Ledgers of an earlier version may lack a column.
+    ledger.write(pa.concat_tables(rows, promote_options="default"), merged.ledger)
 
 
 def finish(segments: Sequence[Segment], plan: Plan, partition: int) -> None:

@@ -49,7 +49,7 @@ def check_inputs(loaded: LoadedJob) -> None:
         raise UserError(f"pipeline {loaded.name!r} has no inputs: name a file, folder or glob")
     for spec in loaded.job.inputs:
         try:
-            found = next(storage.find_files(spec.path), None)
+            found = next(storage.find_files(spec.path, judge_links=True), None)
         except (OSError, ValueError) as error:  # ValueError: a scheme that nobody knows
             raise UserError(
                 f"pipeline {loaded.name!r}: cannot list {spec.path}: {error}"

@@ -1,54 +1,52 @@
 """Where documents lie: files, folders, globs, members of tars, rows of JSON lines and Parquet.
 
 In: the `InputSpec`s of a recipe. Out: `DocumentRef`s in a stable order (by POSIX path within
-the input, then by position inside the file), and the bytes of each. Nothing is unpacked: a
-member of a tar and a line of JSON are byte ranges of their file, a Parquet row is a row group
-and a row. A file that cannot be listed (a damaged or compressed tar, say) is listed as one
-document whose reading fails with the reason, so that the ledger accounts for it.
+the input, then by position inside the file), and the bytes of each. Nothing is unpacked and no
+payload is looked at: a member of a tar and a line of JSON are byte ranges of their file (of what
+it inflates to, where it ends in `.gz`), a Parquet row is a row group and a row.
+
+What looks like a document and cannot be read (a damaged or compressed tar, a link that leads
+out of the input) is listed all the same, and its reading fails with the reason: so the ledger
+accounts for it.
 """
 
 from __future__ import annotations
 
 import json
-import logging
 import os
-import re
 import tarfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any, cast
 
-import fsspec
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason, UserError
 from dsvl_data.pipeline import DocumentRef, InputSpec
+from dsvl_data.read.gzips import inflate, open_stream, read_range
+from dsvl_data.storage import StoredFile
 
-_LOG = logging.getLogger(__name__)
-_MAGIC = re.compile(r"[*?\[]")
 _COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+_OTHER_COMPRESSIONS = (".bz2", ".xz", ".zst", ".lz4", ".zip", ".7z")
 _JSON_LINES = (".jsonl", ".ndjson")
 _PARQUET = (".parquet", ".pq")
+_GZIP = ".gz"
 _CHUNK = 8 << 20
 _ROWS_AT_ONCE = 32
+#: Why a link is not followed, by what `storage.find_files` says of it.
+_LINKS = {
+    "outside": (Reason.UNSAFE_PATH, "is a link that leads out of its input"),
+    "folder": (Reason.UNSAFE_PATH, "is a link to a folder out of its input"),
+    "nowhere": (Reason.UNREADABLE, "is a link to nothing"),
+}
 
 
 class InputError(UserError, FileNotFoundError):
     """An input of the recipe is not there, or is not what the pipeline can list."""
-
-
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file of an input: where it is, its size in bytes, and its POSIX path within the input."""
-
-    path: str
-    size: int
-    relative: str
 
 
 def list_documents(
@@ -58,7 +56,8 @@ def list_documents(
 
     A file whose name ends with one of `suffixes` (lower case, with the dot) is a document, and
     so is each such member of an uncompressed tar. With `column`, each row of a JSON-lines or
-    Parquet file is one too: the string (or bytes) in that field. Raises `InputError` when an
+    Parquet file is one too: the string (or bytes) in that field. All but Parquet and tars may
+    be gzipped (`.gz` after the name). Raises `InputError` when an
     input is missing, lacks the column, or shares document ids with another input.
     """
     datasets = [spec.dataset for spec in inputs]
@@ -76,32 +75,26 @@ def list_documents(
             yield ref
 
 
-def list_files(spec: InputSpec) -> Iterator[File]:
+def list_files(spec: InputSpec) -> Iterator[StoredFile]:
     """List the files of one input, sorted by relative path; hidden ones below it are left out.
 
-    Symbolic links to folders are not followed, nor are links to files outside the input.
-    Raises `InputError` when the path does not exist or the glob matches nothing.
+    Symbolic links out of the input are listed as such (`StoredFile.link`) and must not be
+    opened: `refusal` says why. Raises `InputError` when the path does not exist
+    or the glob matches nothing.
     """
-    store, path = _store(spec.path)
-    info = store.get_file_info(path)
-    if info.type == pafs.FileType.File:
-        yield File(_full(store, spec.path, path), info.size, PurePosixPath(path).name)
-        return
-    if info.type == pafs.FileType.Directory:
-        yield from _walk(store, spec.path, path)
-        return
-    if not _MAGIC.search(path):
-        raise InputError(f"input {spec.path!r} of data set {spec.dataset!r} does not exist")
-    base = path[: _first_magic(path)].rpartition("/")[0]
-    pattern = _glob_pattern(path[len(base) :].lstrip("/"))
-    matched = False
-    if store.get_file_info(base or "/").type == pafs.FileType.Directory:
-        for file in _walk(store, spec.path, base or "/"):
-            if pattern.fullmatch(file.relative):
-                matched = True
-                yield file
-    if not matched:
-        raise InputError(f"no file matches {spec.path!r} of data set {spec.dataset!r}")
+    path = spec.path if not storage.is_local(spec.path) else str(Path(spec.path).absolute())
+    found = False
+    for file in storage.find_files(path, judge_links=True):
+        found = True
+        yield file
+    if not found and not storage.exists(path):
+        raise InputError(f"no file is at {spec.path!r} of data set {spec.dataset!r}")
+
+
+def refusal(link: StoredFile) -> tuple[Reason, str]:
+    """Say why a link is not followed."""
+    reason, what = _LINKS[link.link]
+    return reason, f"{_printable(link.relative)} {what}"
 
 
 def read_bytes(ref: DocumentRef) -> bytes:
@@ -115,17 +108,38 @@ def read_bytes(ref: DocumentRef) -> bytes:
         raise DocumentError(Reason.parse(ref.meta["reason"]), ref.meta["detail"])
     if "row_group" in ref.meta:
         return _parquet_cell(ref)
+    column = ref.meta.get("column")
     try:
-        with _open(ref.path) as file:
-            file.seek(ref.offset)
-            data = file.read(ref.size)
+        if column is not None:
+            record = _record(ref.path, ref.offset, ref.size)
+            _record.cache_clear()  # it may be large, and nobody asks again
+            return _json_cell(record, column)
+        data = storage.read_bytes(ref.path, ref.offset, ref.size)
     except OSError as error:
         raise DocumentError(Reason.UNREADABLE, f"{ref.path}: {error}") from error
     if len(data) < ref.size:
-        raise DocumentError(
-            Reason.UNREADABLE, f"{ref.path}: {len(data)} bytes of {ref.size} are there"
-        )
-    return _json_cell(data, ref.meta["column"]) if "column" in ref.meta else data
+        detail = f"{ref.path}: {len(data)} bytes of {ref.size} are there"
+        raise DocumentError(Reason.UNREADABLE, detail)
+    return inflate(data) if "gzip" in ref.meta else data
+
+
+def row_facts(ref: DocumentRef, columns: Sequence[str]) -> dict[str, Any]:
+    """Return what a row holds in other columns than the document's, as far as it has them.
+
+    For a document that is no row, or whose row cannot be read, that is nothing: `read_bytes`
+    meets the same and says what is wrong.
+    """
+    try:
+        if "row_group" in ref.meta:
+            facts = _group_facts(ref.path, ref.meta["row_group"], tuple(columns))
+            return facts[ref.meta["row"]] if facts else {}
+        if "column" in ref.meta:
+            record = _record(ref.path, ref.offset, ref.size)
+            if isinstance(record, dict):
+                return {name: record[name] for name in columns if name in record}
+    except (OSError, pa.ArrowException, DocumentError):
+        pass
+    return {}
 
 
 def tar_members(path: str) -> Iterator[tuple[str, int, int]]:
@@ -149,10 +163,14 @@ def tar_members(path: str) -> Iterator[tuple[str, int, int]]:
 
 
 def json_lines(path: str) -> Iterator[tuple[int, int, int]]:
-    """Yield (line number from 0, offset, length) of each line that is not blank."""
+    """Yield (line number from 0, offset, length) of each line that is not blank.
+
+    Of a file that ends in `.gz`, offsets are those of what it inflates to; `DocumentError`
+    where it is damaged or inflates without end.
+    """
     number = start = position = 0
     blank = True
-    with _open(path) as file:
+    with closing(open_stream(path)) as file:
         while chunk := file.read(_CHUNK):
             here = 0
             while (end := chunk.find(b"\n", here)) >= 0:
@@ -168,46 +186,80 @@ def json_lines(path: str) -> Iterator[tuple[int, int, int]]:
 def _documents(
     spec: InputSpec, suffixes: tuple[str, ...], column: str | None
 ) -> Iterator[DocumentRef]:
+    rows = () if column is None else (*_JSON_LINES, *_PARQUET)
     for file in list_files(spec):
         name = file.relative.lower()
-        if name.endswith(suffixes):
-            yield _ref(spec, file, "", 0, file.size)
+        bare = name.removesuffix(_GZIP)
+        if file.link:
+            if file.link == "folder" or bare.endswith((*suffixes, *rows, ".tar")):
+                yield _failed(spec, file, *refusal(file))
         elif name.endswith(".tar"):
-            yield from _tar_refs(spec, file, suffixes)
+            yield from _tar_refs(spec, file, suffixes, rows)
         elif name.endswith(_COMPRESSED_TARS):
             detail = f"{file.relative}: members of a compressed tar have no offset; decompress it"
             yield _failed(spec, file, Reason.UNREADABLE, detail)
-        elif column is not None and name.endswith(_JSON_LINES):
-            for number, offset, size in json_lines(file.path):
-                yield _ref(spec, file, f"#{number}", offset, size, column=column)
+        elif bare.endswith(suffixes):
+            meta = {"gzip": True} if bare != name else {}
+            yield _ref(spec, file, "", 0, file.size, **meta)
+        elif column is not None and bare.endswith(_JSON_LINES):
+            yield from _line_refs(spec, file, column)
         elif column is not None and name.endswith(_PARQUET):
             yield from _parquet_refs(spec, file, column)
+        elif name.endswith(".zip") or _compressed(name, (*suffixes, *rows)):
+            detail = f"{file.relative}: this compression is not read; decompress it, or use gzip"
+            yield _failed(spec, file, Reason.UNREADABLE, detail)
+
+
+def _compressed(name: str, suffixes: tuple[str, ...]) -> bool:
+    bare, dot, compression = name.rpartition(".")
+    return dot + compression in (*_OTHER_COMPRESSIONS, _GZIP) and bare.endswith(suffixes)
 
 
 def _ref(
-    spec: InputSpec, file: File, part: str, offset: int, size: int, **meta: Any
+    spec: InputSpec, file: StoredFile, part: str, offset: int, size: int, **meta: Any
 ) -> DocumentRef:
-    uri = file.relative + part
+    uri = _printable(file.relative) + part
     return DocumentRef(spec.dataset, uri, spec.licence, file.path, size, offset, meta)
 
 
-def _failed(spec: InputSpec, file: File, reason: Reason, detail: str) -> DocumentRef:
-    return _ref(spec, file, "", 0, 0, reason=str(reason), detail=detail)
+def _failed(
+    spec: InputSpec, file: StoredFile, reason: Reason, detail: str, part: str = ""
+) -> DocumentRef:
+    return _ref(spec, file, part, 0, 0, reason=str(reason), detail=_printable(detail))
 
 
-def _tar_refs(spec: InputSpec, file: File, suffixes: tuple[str, ...]) -> Iterator[DocumentRef]:
+def _line_refs(spec: InputSpec, file: StoredFile, column: str) -> Iterator[DocumentRef]:
+    try:
+        for number, offset, size in json_lines(file.path):
+            yield _ref(spec, file, f"#{number}", offset, size, column=column)
+    except DocumentError as error:  # the sound lines before it are documents already
+        yield _failed(spec, file, error.reason, f"{file.relative}: {error.detail}")
+
+
+def _tar_refs(
+    spec: InputSpec, file: StoredFile, suffixes: tuple[str, ...], rows: tuple[str, ...]
+) -> Iterator[DocumentRef]:
     times: dict[str, int] = {}
     try:
         for name, offset, size in tar_members(file.path):
-            if name.lower().endswith(suffixes):
-                times[name] = times.get(name, 0) + 1
-                again = f"#{times[name]}" if times[name] > 1 else ""
-                yield _ref(spec, file, f"!{_printable(name)}{again}", offset, size)
+            bare = name.lower().removesuffix(_GZIP)
+            if not bare.endswith((*suffixes, *rows)):
+                continue
+            times[name] = times.get(name, 0) + 1
+            again = f"#{times[name]}" if times[name] > 1 else ""
+            part = f"!{_printable(name)}{again}"
+            if not bare.endswith(suffixes):
+                detail = f"{name}: rows of a table within a tar are not read; unpack the tar"
+                yield _failed(spec, file, Reason.UNREADABLE, detail, part)
+            elif bare != name.lower():
+                yield _ref(spec, file, part, offset, size, gzip=True)
+            else:
+                yield _ref(spec, file, part, offset, size)
     except (tarfile.TarError, ValueError, EOFError) as error:
         yield _failed(spec, file, Reason.BAD_ARCHIVE, f"{file.relative}: {error}")
 
 
-def _parquet_refs(spec: InputSpec, file: File, column: str) -> Iterator[DocumentRef]:
+def _parquet_refs(spec: InputSpec, file: StoredFile, column: str) -> Iterator[DocumentRef]:
     try:
         with closing(_open(file.path)) as source, pq.ParquetFile(source) as table:
             schema, metadata = table.schema_arrow, table.metadata
@@ -282,11 +334,25 @@ def _parquet_cell(ref: DocumentRef) -> bytes:
     return cell.encode() if isinstance(cell, str) else cell
 
 
-def _json_cell(line: bytes, column: str) -> bytes:
+@lru_cache(maxsize=1)
+def _group_facts(path: str, group: int, columns: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The rows of a row group, but for the payload; empty when it has none of the columns."""
+    with closing(_open(path)) as source, pq.ParquetFile(source) as table:
+        there = [name for name in columns if name in table.schema_arrow.names]
+        rows = table.read_row_group(group, columns=there).to_pylist() if there else []
+    return cast("list[dict[str, Any]]", rows)
+
+
+@lru_cache(maxsize=1)
+def _record(path: str, offset: int, size: int) -> Any:
+    """The decoded JSON of a line: asked for twice, for its facts and for its document."""
     try:
-        record = json.loads(line)
+        return json.loads(read_range(path, offset, size))
     except (ValueError, RecursionError) as error:
         raise DocumentError(Reason.BAD_JSON, str(error)) from error
+
+
+def _json_cell(record: Any, column: str) -> bytes:
     value = record.get(column) if isinstance(record, dict) else None
     if isinstance(value, str):
         return value.encode("utf-8", "replace")
@@ -295,82 +361,10 @@ def _json_cell(line: bytes, column: str) -> bytes:
     raise DocumentError(Reason.BAD_JSON, f"the line has no text field {column!r}")
 
 
-def _store(path: str) -> tuple[pafs.FileSystem, str]:
-    """The file system of a path or URI and the path within it; relative paths become absolute."""
-    if "://" not in path:
-        return pafs.LocalFileSystem(), str(Path(path).absolute())
-    scheme = path.partition("://")[0]
-    if scheme in ("s3", "gs", "hdfs", "file"):
-        return cast("tuple[pafs.FileSystem, str]", pafs.FileSystem.from_uri(path))
-    other, inner = fsspec.core.url_to_fs(path)
-    return pafs.PyFileSystem(pafs.FSSpecHandler(other)), inner
-
-
 def _open(path: str) -> IO[bytes]:
-    store, inner = _store(path)
-    if isinstance(store, pafs.LocalFileSystem):
-        return Path(inner).open("rb")
-    return cast("IO[bytes]", store.open_input_file(inner))
-
-
-def _full(store: pafs.FileSystem, given: str, path: str) -> str:
-    """The path of a file as `_store` takes it: absolute, or with the scheme of the input."""
-    if isinstance(store, pafs.LocalFileSystem):
-        return path
-    return f"{given.partition('://')[0]}://{path.lstrip('/')}"
-
-
-def _walk(store: pafs.FileSystem, given: str, base: str) -> Iterator[File]:
-    if isinstance(store, pafs.LocalFileSystem):
-        yield from sorted(_walk_local(Path(base)), key=lambda file: file.relative)
-        return
-    files = []
-    for info in store.get_file_info(pafs.FileSelector(base, recursive=True)):
-        relative = info.path.lstrip("/")[len(base.strip("/")) :].lstrip("/")
-        if info.type == pafs.FileType.File and not _hidden(relative):
-            files.append(File(_full(store, given, info.path), info.size, relative))
-    yield from sorted(files, key=lambda file: file.relative)
-
-
-def _walk_local(base: Path) -> Iterator[File]:
-    inside = base.resolve()
-    for folder, folders, names in os.walk(base, followlinks=False):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            path = Path(folder, name)
-            if name.startswith("."):
-                continue
-            if path.is_symlink() and not path.resolve().is_relative_to(inside):
-                _LOG.warning("left out: %s is a link that leads out of its input", path)
-                continue
-            if path.is_file():
-                relative = _printable(path.relative_to(base).as_posix())
-                yield File(str(path), path.stat().st_size, relative)
-
-
-def _hidden(relative: str) -> bool:
-    return any(part.startswith(".") for part in relative.split("/"))
+    return cast("IO[bytes]", storage.open_input(path))
 
 
 def _printable(name: str) -> str:
     # A name that is no UTF-8 comes with lone surrogates, which neither Arrow nor JSON can hold.
     return name.encode("utf-8", "backslashreplace").decode()
-
-
-def _first_magic(path: str) -> int:
-    found = _MAGIC.search(path)
-    return found.start() if found else len(path)
-
-
-def _glob_pattern(pattern: str) -> re.Pattern[str]:
-    """A glob below its base as an expression: `*` and `?` stay in a folder, `**/` crosses them."""
-    parts = re.split(r"(\*\*/?|\*|\?|\[!?[^\]]+\])", pattern)
-    known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(known.get(part) or _literal(part) for part in parts), re.DOTALL)
-
-
-def _literal(part: str) -> str:
-    if part.startswith("[") and part.endswith("]") and len(part) > 2:
-        inside = part[1:-1].replace("\\", r"\\")
-        return "[^" + inside[1:] + "]" if inside.startswith("!") else f"[{inside}]"
-    return re.escape(part)

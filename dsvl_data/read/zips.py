@@ -19,7 +19,8 @@ MAX_MEMBER_BYTES = 200_000_000
 MAX_TOTAL_BYTES = 1_000_000_000
 #: Text deflates to a tenth, a blank page to a hundredth; beyond that it is a bomb.
 MAX_RATIO = 250
-_SMALL = 32_000_000  # what may inflate from anything: a million of equal tags deflates to nothing
+#: What may inflate from anything: a million of equal tags deflates to nothing.
+SMALL_BYTES = 32_000_000
 _LOCAL_HEADER = struct.Struct("<4s5H3I2H")
 _ENCRYPTED = 0x1
 
@@ -54,7 +55,7 @@ class ZipArchive:
             _check_sizes(info)
             self._members[info.filename] = info
         total = sum(info.file_size for info in infos)
-        if total > MAX_TOTAL_BYTES or (total > 2 * _SMALL and total > MAX_RATIO * len(data)):
+        if total > MAX_TOTAL_BYTES or (total > 2 * SMALL_BYTES and total > MAX_RATIO * len(data)):
             raise DocumentError(Reason.ARCHIVE_BOMB, f"{total} bytes from {len(data)}")
         self._check_overlap()
 
@@ -116,7 +117,7 @@ def _check_name(name: str) -> None:
 def _check_sizes(info: zipfile.ZipInfo) -> None:
     if info.file_size > MAX_MEMBER_BYTES:
         raise DocumentError(Reason.ARCHIVE_BOMB, f"{info.filename}: {info.file_size} bytes")
-    if info.file_size > _SMALL and info.file_size > MAX_RATIO * max(info.compress_size, 1):
+    if info.file_size > SMALL_BYTES and info.file_size > MAX_RATIO * max(info.compress_size, 1):
         raise DocumentError(
             Reason.ARCHIVE_BOMB,
             f"{info.filename}: {info.file_size} bytes from {info.compress_size}",

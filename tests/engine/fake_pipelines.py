@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dsvl_data import storage
@@ -39,7 +40,13 @@ def read(ref: DocumentRef) -> bytes:
     """Read a document, but for the one that cannot be."""
     if "unreadable" in ref.uri:
         raise OSError("the disk says no")
-    return storage.read_bytes(ref.path)
+    data = storage.read_bytes(ref.path)
+    return data * 5000 if "packed" in ref.uri else data
+
+
+def second_line(ref: DocumentRef, options: Options) -> DocumentRef:
+    """Take a document's licence from its second line."""
+    return replace(ref, licence=storage.read_bytes(ref.path).decode().split("\n")[1])
 
 
 class Converter:
@@ -218,5 +225,6 @@ class Converter:
 LIMITS = Limits(seconds=3, memory_mb=400, document_mb=1)
 PIPELINE = Pipeline("fake", "1", Options, source, read, Converter, 8, 1, LIMITS)
 BATCHES = Pipeline("fake", "1", Options, source, read, Converter, 8, 3, LIMITS)
+LICENSED = replace(PIPELINE, resolve=second_line)
 NEXT_VERSION = Pipeline("fake", "2", Options, source, read, Converter, 8, 1, LIMITS)
 RENDERING = Pipeline("fake", "1", Options, source, read, Converter, 8, 1, LIMITS, True)

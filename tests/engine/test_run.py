@@ -219,6 +219,28 @@ def test_retry_for_a_reason_that_nothing_has(make_job: MakeJob, out: str) -> Non
     assert message.endswith("error (2), blank_image (1)")
 
 
+def test_a_licence_that_only_the_worker_finds_is_judged_and_explained(
+    make_job: MakeJob, out: str
+) -> None:
+    documents = {"a": "text\nMIT", "b": "text\nGPL-3.0", "c": "text\nMIT AND CC0-1.0"}
+    job = make_job(
+        documents | {"d": "text\nMIT AND GPL-3.0"}, "LICENSED", licences=("mit", "CC0-1.0")
+    )
+    run([job], out, executor="local")
+    assert reasons(out) == {"a": None, "b": "licence", "c": None, "d": "licence"}
+    assert ledger_rows(out)["b"]["outcome"] == "filtered"
+    assert ledger.explain(out, "set:d.txt")[0]["licence"] == "MIT AND GPL-3.0"
+    other = job.model_copy(update={"licences": ()})
+    with pytest.raises(UserError, match=r"licences: was \['CC0-1.0', 'mit'\], is \[\]"):
+        run([other], out, executor="local")
+
+
+def test_a_document_is_measured_when_it_is_read_too(make_job: MakeJob, out: str) -> None:
+    job = make_job({"a": "text\n" + "x" * 2000, "packed": "text"}, limits=Limits(document_mb=0.01))
+    run([job], out, executor="local")
+    assert reasons(out) == {"a": None, "packed": "too_large"}
+
+
 def test_killed_between_the_renames_of_a_retry(
     make_job: MakeJob, out: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import Document, DocumentRef, Dropped, InputSpec
 from dsvl_data.sample import Sample, Text, from_batch, to_batch
-from pipelines.notebooks import PIPELINE, NotebookConverter, Options
+from pipelines.notebooks import PIPELINE, NotebookConverter, Options, resolve
 
 CODE = "import plots\na = 1\nb = 2\nc = 3\nplots.plot(a, b, c)"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="200" height="99"><circle r="80"/></svg>'
@@ -281,7 +281,7 @@ def test_folders_tars_and_columns_are_listed(tmp_path: Path) -> None:
     (tmp_path / "e.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows) + "broken\n")
     options = Options()
     spec = InputSpec(path=str(tmp_path), dataset="set", licence="CC0-1.0")
-    refs = list(PIPELINE.source([spec], options))
+    refs = [resolve(ref, options) for ref in PIPELINE.source([spec], options)]
     assert [(ref.uri, ref.licence, ref.meta.get("path")) for ref in refs] == [
         ("b/x.ipynb", "CC0-1.0", None),
         ("c.tar!in/y.ipynb", "CC0-1.0", None),
@@ -303,8 +303,11 @@ def test_columns_may_have_other_names_or_be_absent(tmp_path: Path) -> None:
     pq.write_table(pa.table({"nb": [b"{}"], "spdx": ["MIT"]}), tmp_path / "a.parquet")
     options = Options(column="nb", licence_column="spdx")
     (ref,) = PIPELINE.source([InputSpec(path=str(tmp_path), dataset="s")], options)
+    assert ref.licence == "unknown"  # listing looks at no row
+    ref = resolve(ref, options)
     assert (ref.licence, ref.meta.get("path")) == ("MIT", None)
     (plain,) = PIPELINE.source([InputSpec(path=str(tmp_path), dataset="s")], Options(column="nb"))
+    plain = resolve(plain, Options(column="nb"))
     assert plain.licence == "unknown"
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import tarfile
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
 from dsvl_data.read import archives
-from dsvl_data.read.archives import InputError, list_documents, read_bytes
+from dsvl_data.read.archives import InputError, list_documents, read_bytes, row_facts
 
 
 def spec(path: Path | str, dataset: str = "d") -> InputSpec:
@@ -94,14 +95,32 @@ def test_an_input_that_is_not_there_is_an_error_that_names_it(tmp_path: Path, na
     assert isinstance(caught.value, FileNotFoundError)
 
 
-def test_links_that_lead_out_of_the_input_are_not_followed(tmp_path: Path) -> None:
+def reason(ref: DocumentRef) -> Reason:
+    with pytest.raises(DocumentError) as caught:
+        read_bytes(ref)
+    return caught.value.reason
+
+
+def test_links_that_lead_out_of_the_input_are_documents_that_are_not_read(tmp_path: Path) -> None:
     secret = write(tmp_path / "secret/s.txt", "secret")
     inside = write(tmp_path / "in/a.txt")
+    write(tmp_path / "in/sub/b.txt")
     (tmp_path / "in/out.txt").symlink_to(secret)
+    (tmp_path / "in/out.md").symlink_to(secret)  # no document, wherever it leads
     (tmp_path / "in/folder").symlink_to(secret.parent)
+    (tmp_path / "in/again").symlink_to(tmp_path / "in/sub")
     (tmp_path / "in/same.txt").symlink_to(inside)
-    (tmp_path / "in/dangling.txt").symlink_to(tmp_path / "nowhere")
-    assert [ref.uri for ref in listed(tmp_path / "in")] == ["a.txt", "same.txt"]
+    (tmp_path / "in/nowhere.txt").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "in/round.txt").symlink_to(tmp_path / "in/round.txt")
+    refs = {ref.uri: ref for ref in listed(tmp_path / "in")}
+    bad = {"folder", "nowhere.txt", "out.txt", "round.txt"}
+    assert list(refs) == sorted({"a.txt", "same.txt", "sub/b.txt"} | bad)
+    assert reason(refs["out.txt"]) is reason(refs["folder"]) is Reason.UNSAFE_PATH
+    assert reason(refs["nowhere.txt"]) is reason(refs["round.txt"]) is Reason.UNREADABLE
+    globbed = {ref.uri: ref for ref in listed(f"{tmp_path}/in/*.txt")}
+    assert reason(globbed["out.txt"]) is Reason.UNSAFE_PATH
+    assert "folder" not in globbed
+    assert "folder" in {ref.uri for ref in listed(f"{tmp_path}/in/*/*.txt")}
 
 
 def test_a_name_that_is_no_utf8_is_read_all_the_same(tmp_path: Path) -> None:
@@ -189,6 +208,60 @@ def test_a_line_is_found_wherever_the_chunks_end(
         found = list(archives.json_lines(str(path)))
     expected = [(n, line) for n, line in enumerate(lines) if line.strip()]
     assert [(n, data[start : start + size]) for n, start, size in found] == expected
+
+
+def test_gzipped_documents_and_lines_are_read(tmp_path: Path) -> None:
+    lines = [json.dumps({"t": f"line {n} " + "x" * n}) for n in range(300)]
+    packed = gzip.compress("\n".join(lines[:100]).encode() + b"\n")
+    packed += gzip.compress("\n".join(lines[100:]).encode())  # a stream may have several members
+    (tmp_path / "r.jsonl.gz").write_bytes(packed)
+    (tmp_path / "a.TXT.gz").write_bytes(gzip.compress(b"hello"))
+    make_tar(tmp_path / "x.tar", [("m.txt.gz", gzip.compress(b"in a tar")), ("n.gz", b"no")])
+    refs = {ref.uri: ref for ref in listed(tmp_path, column="t")}
+    assert list(refs) == ["a.TXT.gz", *(f"r.jsonl.gz#{n}" for n in range(300)), "x.tar!m.txt.gz"]
+    assert read_bytes(refs["a.TXT.gz"]) == b"hello"
+    assert read_bytes(refs["x.tar!m.txt.gz"]) == b"in a tar"
+    for n in (0, 1, 99, 100, 299, 7):  # backwards too: a retry asks for single rows
+        assert read_bytes(refs[f"r.jsonl.gz#{n}"]).startswith(b"line %d x" % n if n else b"line 0")
+
+
+def test_gzip_bombs_and_damage_are_documents_with_a_reason(tmp_path: Path) -> None:
+    zeros = gzip.compress(bytes(60_000_000))
+    good = gzip.compress(b'{"t": "good"}\n')
+    (tmp_path / "a.jsonl.gz").write_bytes(good + zeros)
+    (tmp_path / "b.txt.gz").write_bytes(zeros)
+    (tmp_path / "c.jsonl.gz").write_bytes(good + good[:-14])
+    (tmp_path / "d.txt.gz").write_bytes(b"no gzip at all")
+    refs = listed(tmp_path, column="t")
+    assert [ref.uri for ref in refs] == [
+        "a.jsonl.gz#0", "a.jsonl.gz", "b.txt.gz", "c.jsonl.gz#0", "c.jsonl.gz", "d.txt.gz",
+    ]  # fmt: skip
+    assert read_bytes(refs[0]) == read_bytes(refs[3]) == b"good"
+    assert [reason(refs[n]) for n in (1, 2, 4, 5)] == [
+        Reason.ARCHIVE_BOMB, Reason.ARCHIVE_BOMB, Reason.BAD_ARCHIVE, Reason.BAD_ARCHIVE,
+    ]  # fmt: skip
+
+
+def test_what_is_packed_in_another_way_is_accounted_for(tmp_path: Path) -> None:
+    names = ["a.txt.zst", "b.zip", "c.jsonl.bz2", "d.parquet.gz", "e.md.xz", "f.gz"]
+    for name in names:
+        write(tmp_path / name)
+    make_tar(tmp_path / "x.tar", [("rows.jsonl", b"{}"), ("rows.md", b"")])
+    refs = listed(tmp_path, column="t")
+    assert [ref.uri for ref in refs] == [*names[:4], "x.tar!rows.jsonl"]
+    assert {reason(ref) for ref in refs} == {Reason.UNREADABLE}
+
+
+def test_listing_lines_looks_at_none_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "x.jsonl", '{"t": "one", "licence": "MIT"}\n{broken\n')
+    with monkeypatch.context() as patch:
+        patch.setattr(archives.json, "loads", lambda line: pytest.fail("a row was parsed"))
+        refs = listed(tmp_path, column="t")
+    assert [row_facts(ref, ["licence", "path"]) for ref in refs] == [{"licence": "MIT"}, {}]
+    assert read_bytes(refs[0]) == b"one"
+    assert reason(refs[1]) is Reason.BAD_JSON
 
 
 def test_parquet_rows_of_text_and_bytes(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from pathlib import Path
 
@@ -183,3 +184,43 @@ def test_fewer_pictures_than_marks():
     assert [(p.name, p.path) for p in found.pictures] == [("", "all.png")]
     found = one(record)
     assert [(p.name, p.path) for p in found.pictures] == [("<image1>", "all.png"), ("<image2>", "")]
+
+
+def test_gzipped_files_are_cut_and_read_like_others(tmp_path: Path) -> None:
+    plain, packed = tmp_path / "plain", tmp_path / "packed"
+    plain.mkdir()
+    packed.mkdir()
+    records = [{"id": str(n), "stem": f"Question {n}?", "options": []} for n in range(7)]
+    files = {
+        "a.jsonl": "".join(json.dumps(record) + "\n" for record in records),
+        "b.csv": "id,stem\n" + "".join(f'{n},"What,\nis {n}?"\n' for n in range(7)),
+        "c.gift": "::one:: Is it so? {TRUE}",
+    }
+    for name, text in files.items():
+        (plain / name).write_text(text)
+        (packed / f"{name}.gz").write_bytes(gzip.compress(text.encode()))
+    assert read_all(packed, Mapping(id="id", stem="stem")) == read_all(
+        plain, Mapping(id="id", stem="stem")
+    )
+
+
+def test_what_must_not_or_cannot_be_read_is_a_document_with_a_reason(tmp_path: Path) -> None:
+    outside = tmp_path / "secret.jsonl"
+    outside.write_text("{}")
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.jsonl").symlink_to(outside)
+    lines = b"".join(b'{"stem": "%d"}\n' % n for n in range(4))
+    (folder / "b.jsonl.gz").write_bytes(gzip.compress(lines)[:-9])
+    refs = list(list_questions([InputSpec(path=str(folder), dataset="d")], rows=3))
+    reasons = []
+    for ref in refs:
+        try:
+            read_slice(ref)
+            reasons.append("")
+        except DocumentError as error:
+            reasons.append(str(error.reason))
+    assert [ref.uri for ref in refs] == [
+        "a.jsonl", "b.jsonl.gz#0-2", "b.jsonl.gz", "b.jsonl.gz#3-3",
+    ]  # fmt: skip
+    assert reasons == ["unsafe_path", "", "bad_archive", ""]

@@ -12,6 +12,8 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from functools import lru_cache
 from typing import Any, Literal, TypeAlias
 
 import pyarrow as pa
@@ -20,12 +22,14 @@ import pyarrow.parquet as pq
 from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
-from dsvl_data.read.archives import File, list_files
+from dsvl_data.read.archives import list_files, refusal
+from dsvl_data.read.gzips import inflate, is_gzip, open_stream, read_range
 from dsvl_data.read.questions.apply import Record, fits, records, to_question
 from dsvl_data.read.questions.gift import read_gift
 from dsvl_data.read.questions.mapping import Mapping
 from dsvl_data.read.questions.moodle import read_moodle
 from dsvl_data.read.questions.record import Question, Refused
+from dsvl_data.storage import StoredFile
 
 Format: TypeAlias = Literal["jsonl", "json", "csv", "tsv", "parquet", "moodle", "gift"]
 
@@ -48,13 +52,13 @@ def list_questions(
     """
     for spec in inputs:
         for file in list_files(spec):
-            name = file.relative.lower()
+            name = file.relative.lower().removesuffix(".gz")
             known = format or next((f for s, f in _SUFFIXES.items() if name.endswith(s)), None)
-            if known is not None:
-                yield from _slices(spec, file, known, rows)
+            if known is not None or file.link == "folder":
+                yield from _slices(spec, file, known or "json", rows)
 
 
-def _slices(spec: InputSpec, file: File, format: Format, rows: int) -> Iterator[DocumentRef]:
+def _slices(spec: InputSpec, file: StoredFile, format: Format, rows: int) -> Iterator[DocumentRef]:
     root = file.path[: -len(file.relative)].rstrip("/") or "/"
     meta: dict[str, Any] = {"format": format, "root": root}
 
@@ -64,16 +68,22 @@ def _slices(spec: InputSpec, file: File, format: Format, rows: int) -> Iterator[
             spec.dataset, uri, spec.licence, file.path, size, offset, {**meta, "row": first, **more}
         )
 
-    if format in ("jsonl", "csv", "tsv"):
+    if file.link:
+        reason, detail = refusal(file)
+        yield ref(-1, 0, 0, 0, reason=str(reason), detail=detail)
+    elif format in ("jsonl", "csv", "tsv"):
         quoted = format != "jsonl"
         ends = _record_ends(file.path, quoted=quoted)
-        header = next(ends, 0) if quoted else 0
-        start, first, count, end = header, 0, 0, header
-        for end in ends:
-            count += 1
-            if count == rows:
-                yield ref(first, first + count, start, end - start, header=header)
-                start, first, count = end, first + count, 0
+        start = first = count = end = header = 0
+        try:
+            start = end = header = next(ends, 0) if quoted else 0
+            for end in ends:
+                count += 1
+                if count == rows:
+                    yield ref(first, first + count, start, end - start, header=header)
+                    start, first, count = end, first + count, 0
+        except DocumentError as error:  # the records before the damage are documents all the same
+            yield ref(-1, 0, 0, 0, reason=str(error.reason), detail=error.detail)
         if count:
             yield ref(first, first + count, start, end - start, header=header)
     elif format == "parquet":
@@ -104,7 +114,7 @@ def _record_ends(path: str, *, quoted: bool) -> Iterator[int]:
     """Yield the offset after each record's line end; in a CSV line ends may be quoted."""
     position = end = 0
     inside = False
-    with storage.open_input(path) as source:
+    with closing(open_stream(path)) as source:
         while chunk := source.read(_CHUNK):
             here = 0
             while (found := chunk.find(b"\n", here)) >= 0:
@@ -124,22 +134,32 @@ def _record_ends(path: str, *, quoted: bool) -> Iterator[int]:
 def read_slice(ref: DocumentRef) -> bytes:
     """Load a document's bytes: a CSV slice with its header, Parquet rows as an Arrow stream.
 
-    Raises `DocumentError` (`UNREADABLE`).
+    Raises `DocumentError`: `UNREADABLE`, `UNSAFE_PATH` for a link that is not followed,
+    `BAD_ARCHIVE` and `ARCHIVE_BOMB` for a gzipped file.
     """
     meta = ref.meta
+    if "reason" in meta:
+        raise DocumentError(Reason.parse(meta["reason"]), meta["detail"])
     if "failed" in meta:
         raise DocumentError(Reason.UNREADABLE, f"{ref.path}: {meta['failed']}")
     try:
         if meta["format"] == "parquet":
             return _parquet_rows(ref)
+        if meta["format"] in ("jsonl", "csv", "tsv"):
+            data = read_range(ref.path, ref.offset, ref.size)
+            return _header(ref.path, meta["header"]) + data
         data = storage.read_bytes(ref.path, ref.offset, ref.size)
-        if meta.get("header"):
-            data = storage.read_bytes(ref.path, 0, meta["header"]) + data
     except (OSError, pa.ArrowException) as error:
         raise DocumentError(Reason.UNREADABLE, f"{ref.path}: {error}") from error
     if len(data) < ref.size:
         raise DocumentError(Reason.UNREADABLE, f"{ref.path}: {len(data)} of {ref.size} bytes")
-    return data
+    return inflate(data) if is_gzip(ref.path) else data
+
+
+@lru_cache(maxsize=8)
+def _header(path: str, size: int) -> bytes:
+    # Kept: to go back to the start of a gzipped file costs inflating it anew.
+    return read_range(path, 0, size) if size else b""
 
 
 def _parquet_rows(ref: DocumentRef) -> bytes:
