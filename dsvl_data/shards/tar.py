@@ -1,7 +1,8 @@
 """A tar writer for shards: names and payloads flow in, a plain tar flows out, hashed on the way.
 
 It builds its headers itself (ustar; a pax header before it where ustar has no room) and hands
-payloads to the kernel as they are (`writev`, no copy). The same members in the same order give
+payloads to the kernel as they are (`writev`, no copy), in a thread of its own, so that hashing,
+and whatever makes the next members, goes on meanwhile. The same members in the same order give
 the same bytes on any machine: no time, no user, mode 0644.
 
 The hash is XXH3 with 128 bits, which `xxh128sum` checks: it guards against damage, not against
@@ -15,9 +16,11 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import xxhash
 
@@ -31,17 +34,23 @@ _ZEROS = bytes(RECORD)
 #: Padding by the payload's size modulo the block, so that no bytes object is made for it.
 _PADDING = [b"", *(_ZEROS[:n] for n in range(BLOCK - 1, 0, -1))]
 
-# What stands between and behind name, size and checksum in a ustar header of ours.
+# What stands between and behind name, size, checksum and kind in a ustar header of ours.
 _OWNER = b"0000644\0" + b"0000000\0" + b"0000000\0"
-_TIME = b"00000000000\0"
+_TIME = b"\0" + b"00000000000\0"
+_CHECKSUM_END = b"\0 "
 _TAIL = b"\0" * 100 + b"ustar\x0000" + b"\0" * 64 + b"0000000\0" * 2 + b"\0" * 167
 # The checksum is the sum of the header's bytes, its own eight counted as spaces.
 _FIXED_SUM = sum(_OWNER + _TIME + _TAIL) + 8 * ord(" ")
 
-#: Bytes queued before they go out in one call. Large enough that a call's cost vanishes, small
-#: enough that what the hash has just read is still in the cache when the kernel copies it.
-_BATCH = 1 << 20
+#: Bytes queued before they go out in one call. Large enough that a call's and a hand-over's cost
+#: vanish, small enough that what the hash has just read is still in the L3 cache.
+_BATCH = 8 << 20
+#: Batches handed over and not yet written: with a second one the thread need not wait for more.
+_AHEAD = 2
 _MAX_BUFFERS = 1000  # IOV_MAX is 1024 on Linux and macOS
+#: A payload up to this size is joined with the headers and padding around it: a copy costs less
+#: than one buffer more does, and a batch of texts is not cut short by the count of buffers.
+_SMALL = 16 << 10
 
 
 class Sink(Protocol):
@@ -64,17 +73,33 @@ class TarWriter:
     """Writes members one after the other to `sink`; `close` ends the archive.
 
     A raw local file (`open(path, "wb", buffering=0)`, anything with a `fileno` and no buffer
-    of its own) is written with `writev`; any other sink through `write`, large payloads
-    uncopied. Payloads must not change before `close`. The caller opens, syncs and renames.
+    of its own) is written with `writev` by another thread, one batch behind; any other sink
+    through `write`, large payloads uncopied. Payloads must not change before `close`. The caller
+    opens, syncs and renames; who gives up before `close` leaves the `with` block first, and then
+    the file: the thread must not write to a descriptor that means another file by then.
+
+    `add` and `close` raise `OSError` when a write fails, also one that `add` began earlier.
     """
 
     def __init__(self, sink: Sink) -> None:
         self.size = 0
         self._sink = sink
         self._descriptor = _raw_descriptor(sink)
+        #: What waits to be written: buffers, and behind them small pieces not yet joined.
         self._queued: list[bytes | memoryview] = []
+        self._pieces: list[bytes | memoryview] = []
         self._queued_bytes = 0
         self._hash = xxhash.xxh3_128()
+        self._thread: ThreadPoolExecutor | None = None
+        self._writing: deque[Future[None]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wait until nothing is written any more; the archive has no end unless closed before."""
+        if self._thread is not None:
+            self._thread.shutdown()
 
     def add(self, name: str, payload: bytes | memoryview) -> int:
         """Add a member and return the offset of its payload in the archive.
@@ -85,7 +110,12 @@ class TarWriter:
         size = len(payload)
         head = header(name, size)
         padding = _PADDING[size % BLOCK]
-        self._queued += (head, payload, padding) if padding else (head, payload)
+        if size <= _SMALL:
+            self._pieces += (head, payload, padding)
+        else:
+            self._pieces.append(head)
+            self._queued += (b"".join(self._pieces), payload)
+            self._pieces = [padding]
         offset = self.size + len(head)
         step = len(head) + size + len(padding)
         self.size += step
@@ -98,20 +128,35 @@ class TarWriter:
         """Write the end of the archive and return its digest; the sink stays open."""
         tail = 2 * BLOCK
         tail += -(self.size + tail) % RECORD
-        self._queued.append(_ZEROS[:tail] if tail <= RECORD else bytes(tail))
+        self._pieces.append(bytes(tail))
         self.size += tail
         self._flush()
+        self._wait(0)
+        if self._thread is not None:
+            self._thread.shutdown()
         return Digest(self.size, self._hash.hexdigest())
 
     def _flush(self) -> None:
         batch, self._queued, self._queued_bytes = self._queued, [], 0
+        batch.append(b"".join(self._pieces))
+        self._pieces = []
+        if self._descriptor is None:
+            for data in batch:
+                self._hash.update(data)
+                self._sink.write(data)
+            return
+        self._wait(_AHEAD - 1)
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "tar")
+        self._writing.append(self._thread.submit(write_all, self._descriptor, batch))
         for data in batch:
             self._hash.update(data)
-        if self._descriptor is not None:
-            write_all(self._descriptor, batch)
-        else:
-            for data in batch:
-                self._sink.write(data)
+
+    def _wait(self, left: int) -> None:
+        """Wait until at most `left` batches are not yet written; raises what one met."""
+        while len(self._writing) > left:
+            self._writing[0].result()
+            self._writing.popleft()
 
 
 def header(name: str, size: int) -> bytes:
@@ -158,9 +203,10 @@ def _after(buffers: Sequence[bytes | memoryview], count: int) -> list[bytes | me
 
 
 def _ustar(name: bytes, size: int, kind: bytes) -> bytes:
-    digits = b"%011o\0" % size
-    checksum = b"%06o\0 " % (_FIXED_SUM + sum(name) + sum(digits) + kind[0])
-    return name.ljust(_MAX_NAME, b"\0") + _OWNER + digits + _TIME + checksum + kind + _TAIL
+    digits = b"%011o" % size
+    checksum = b"%06o" % (_FIXED_SUM + sum(name) + sum(digits) + kind[0])
+    padded = name.ljust(_MAX_NAME, b"\0")
+    return b"".join((padded, _OWNER, digits, _TIME, checksum, _CHECKSUM_END, kind, _TAIL))
 
 
 def _pax_record(key: bytes, value: bytes) -> bytes:

@@ -7,13 +7,15 @@ behind it, so a shard with an index is complete.
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import orjson
 
 from dsvl_data import storage
 from dsvl_data.outcome import UserError
@@ -26,7 +28,7 @@ from dsvl_data.shards.index import (
     encode_index,
     index_path,
 )
-from dsvl_data.shards.tar import BLOCK, Digest, Sink, TarWriter
+from dsvl_data.shards.tar import BLOCK, Digest, TarWriter
 
 #: Readers split a member's name at the first dot behind the last slash, so a key has neither;
 #: nor anything that means something to a file system when the shard is unpacked.
@@ -34,14 +36,6 @@ _KEY = re.compile(r"[^\x00-\x20./\\:*?\"<>|\x7f-\x9f]{1,200}")
 
 #: Names of files in the making; nothing reads them, `build` sweeps them.
 STAGING_PREFIX = ".writing-"
-
-_encode = json.JSONEncoder(
-    ensure_ascii=False,
-    sort_keys=True,
-    separators=(",", ":"),
-    allow_nan=False,
-    check_circular=False,
-).encode
 
 
 class ShardError(UserError):
@@ -73,8 +67,10 @@ def encode(sample: Sample, text_tokens: int) -> Encoded:
             "spaces or control characters; the pipeline's `Document.sample` makes keys without"
         )
     try:
-        record = _encode(to_json(sample)).encode()
-    except ValueError as error:
+        if not all(map(math.isfinite, sample.scores.values())):
+            raise ValueError(f"a score is not finite: {dict(sample.scores)}")
+        record = orjson.dumps(to_json(sample), option=orjson.OPT_SORT_KEYS)
+    except (TypeError, ValueError) as error:
         raise ShardError(
             f"sample {sample.key!r} of {sample.document!r} cannot be written as JSON: {error}; "
             f"its pipeline ({sample.provenance.pipeline}) must give finite scores and valid text"
@@ -103,10 +99,10 @@ def encode(sample: Sample, text_tokens: int) -> Encoded:
 
 
 class ShardStream:
-    """Writes samples to an open sink; `close` gives the tar's digest and the index file."""
+    """Writes samples to an open tar; `close` gives the tar's digest and the index file."""
 
-    def __init__(self, sink: Sink) -> None:
-        self._tar = TarWriter(sink)
+    def __init__(self, tar: TarWriter) -> None:
+        self._tar = tar
         self.entries: list[Entry] = []
         self._offsets: list[list[int]] = []
 
@@ -119,7 +115,7 @@ class ShardStream:
         self.entries.append(entry)
 
     def close(self) -> tuple[Digest, bytes]:
-        """End the tar; the sink stays open."""
+        """End the tar; its sink stays open."""
         digest = self._tar.close()
         return digest, encode_index(self.entries, self._offsets, digest)
 
@@ -139,8 +135,8 @@ def write_shard(path: str, samples: Iterable[Encoded]) -> tuple[Digest, list[Ent
         prefix=f"{STAGING_PREFIX}{name}-", dir=(folder or ".") if local else None
     )
     try:
-        with os.fdopen(handle, "wb", buffering=0) as file:
-            stream = ShardStream(file)
+        with os.fdopen(handle, "wb", buffering=0) as file, TarWriter(file) as tar:
+            stream = ShardStream(tar)
             for sample in samples:
                 stream.add(sample)
             digest, index = stream.close()

@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -54,7 +57,7 @@ def test_tarfile_reads_back_what_was_written(members: list[tuple[str, bytes]]) -
 def test_file_and_stream_get_the_same_bytes(tmp_path: Path) -> None:
     # Enough for several batches, by bytes and by number of buffers.
     members = [(f"k{i}.bin", os.urandom(i * 13 % 5000)) for i in range(3000)]
-    members.append(("large.bin", os.urandom(3 << 20)))
+    members.append(("large.bin", os.urandom(9 << 20)))
     stream = io.BytesIO()
     of_stream, _ = write(members, stream)
     with (tmp_path / "x.tar").open("wb", buffering=0) as file:
@@ -79,6 +82,36 @@ def test_short_writes_are_continued(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     expected = io.BytesIO()
     write(members, expected)
     assert (tmp_path / "x.tar").read_bytes() == expected.getvalue()
+
+
+def test_a_write_that_fails_in_the_other_thread_is_told(tmp_path: Path) -> None:
+    with (tmp_path / "x.tar").open("wb", buffering=0) as file, TarWriter(file) as writer:
+        writer.add("a.bin", b"x" * (20 << 20))  # more than a batch: it is handed over
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, file.fileno())
+        os.close(full)
+        with pytest.raises(OSError, match="No space"):  # noqa: PT012 one of these, or the close
+            for number in range(5):
+                writer.add(f"{number}.bin", b"x" * (20 << 20))
+            writer.close()
+
+
+def test_who_gives_up_waits_for_the_write_under_way(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    real, done = tar.write_all, threading.Event()
+
+    def slow(descriptor: int, buffers: Sequence[bytes | memoryview]) -> None:
+        time.sleep(0.2)
+        real(descriptor, buffers)
+        done.set()
+
+    monkeypatch.setattr(tar, "write_all", slow)
+    with (tmp_path / "x.tar").open("wb", buffering=0) as file:
+        with pytest.raises(RuntimeError, match="enough"), TarWriter(file) as writer:  # noqa: PT012
+            writer.add("a.bin", b"x" * (20 << 20))
+            raise RuntimeError("enough")
+        assert done.is_set()
 
 
 @pytest.mark.parametrize("size", [0, 8**11 - 1, 8**11, 2**40])

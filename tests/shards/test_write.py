@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import webdataset
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from dsvl_data.sample import Image, Sample, Text, to_json
@@ -116,6 +118,21 @@ def test_keys_that_readers_take_apart_are_refused(key: str) -> None:
 def test_scores_that_json_cannot_say_are_refused(score: float) -> None:
     with pytest.raises(ShardError, match="ebooks"):
         encode(dataclasses.replace(make_sample(0), scores={"s": score}), 0)
+
+
+@pytest.mark.parametrize("text", ["lone \ud800 surrogate"])
+def test_text_that_utf_8_cannot_say_is_refused(text: str) -> None:
+    with pytest.raises(ShardError, match="cannot be written"):
+        encode(dataclasses.replace(make_sample(0), segments=(Text(text),)), 0)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])), st.floats(-1e15, 1e15))
+def test_json_says_any_text_and_score(text: str, score: float) -> None:
+    sample = dataclasses.replace(
+        make_sample(0), segments=(Text(text),), scores={"s": score, "a": 1.0}, extras={text: text}
+    )
+    record = bytes(encode(sample, 0).payloads[0])
+    assert json.loads(record) == to_json(sample)
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
