@@ -80,6 +80,8 @@ class _Scanner:
     line: Callable[[int, int], str]
     number: int = 0
     listings: int = 0
+    #: IEEEtran's \\section takes no optional argument in an appendix (and has no contents).
+    ieee: bool = False
     _after_han: bool = False
     out: list[str] = field(default_factory=list)
 
@@ -163,14 +165,16 @@ class _Scanner:
             end = _argument(text, at)
             body = text[at + 1 : end - 1]
             given = text[head:at]
-            if plain in _MOVING and not name.endswith("*") and not given:
+            moving = plain in _MOVING and not (self.ieee and plain == "section")
+            if moving and not name.endswith("*") and not given:
                 given = f"[{body}]"
             self.out.append(f"\\{name}{given}{{")
             self.scan(body)
             self.out.append("}")
             return end, plain not in {"footnote", "thanks", "footnotetext"} or open_
         if _CITES.match(plain):
-            if open_:
+            # The package cite looks at the glue before it, which must stay the last thing.
+            if open_ and plain not in {"cite", "citep"}:
                 self.out.append(self._next("word"))
             end = _arguments(text, at)
             self.out.append(f"\\{name}{text[at:end]}")
@@ -223,6 +227,7 @@ def for_tex(source: str) -> Marked:
         mark=lambda number, kind: kinds[kind] % number,
         end=lambda number: r"\wordend{%d}" % number,
         line=lambda listing, line: "",
+        ieee="{IEEEtran}" in head,
     )
     scanner.scan(body)
     head = head.replace("\\begin{document}", PREAMBLE + "\\begin{document}")
@@ -316,7 +321,9 @@ def for_latexml(source: str, pages: Pages) -> str:
         return chr(FIRST + pages.line[listing, number])
 
     head, body, tail = _split(source)
-    scanner = _Scanner(mark=mark, end=lambda number: "", line=line)
+    scanner = _Scanner(
+        mark=mark, end=lambda number: "", line=line, ieee="{IEEEtran}" in head
+    )
     scanner.scan(body)
     return head + "".join(scanner.out) + tail
 
