@@ -144,6 +144,7 @@ class Browser:
         self._browser: PlaywrightBrowser | None = None
         self._pid = self._driver = 0
         self._profile = ""
+        self._watchers = 0
 
     @property
     def version(self) -> str:
@@ -256,9 +257,11 @@ class Browser:
         arguments = (self._pid, self._driver, seconds, done, expired)
         watcher = threading.Thread(target=_watch, args=arguments, daemon=True)
         watcher.start()
+        self._watchers += 1
         try:
             yield expired
         finally:
+            self._watchers -= 1
             os.eventfd_write(done, 1)
             watcher.join()
             os.close(done)
@@ -267,6 +270,8 @@ class Browser:
 
     def _running(self) -> PlaywrightBrowser:
         if self._browser is None or not self.alive:
+            if self._watchers:  # which would not watch over another one
+                raise WorkerBroken(Reason.BROWSER_CRASHED, "the browser died at work")
             self._forget()
             executable = find_browser()
             if executable is None:

@@ -73,7 +73,7 @@ def test_what_takes_too_long_is_ended_wherever_it_is(seconds: float) -> None:
     with pytest.raises(DocumentError) as error:
         print_much(browser, seconds)
     assert error.value.reason is Reason.TIMEOUT
-    assert time.monotonic() - started < seconds + 10
+    assert time.monotonic() - started < seconds + 20
     assert not [pid for pid in before if pid in sandbox.descendants(os.getpid())]
     assert still_works(browser)
     browser.close()
