@@ -7,9 +7,9 @@ time limit.
 
 from __future__ import annotations
 
-import html
 import json
 import unicodedata
+from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
@@ -28,14 +28,27 @@ from dsvl_data.render.textlayer import lighten
 _PRINTS_A_PAGE = 100
 
 _POLICY = f"default-src 'none'; img-src {ORIGIN} data:; style-src 'unsafe-inline'"
-_IMAGES_SHOWN = "Array.from(document.images, i => i.complete && i.naturalWidth > 0)"
 #: Laid out for paper only: on a screen nobody looks at, the same work would be done first.
 _NO_SCREEN = "@media screen{body{display:none!important}}"
-_FRAME = (
-    '<!DOCTYPE html><html xmlns="http://www.w3.org/1999/xhtml" lang="{language}" dir="{direction}"'
-    '><head><meta http-equiv="Content-Security-Policy" content="{policy}"/>'
-    "<title>-</title><style>{style}</style></head><body>{body}</body></html>"
+_FRAME_NAME = "frame.xhtml"
+#: One document for all chapters, which are put into it: a navigation costs as much as four pages.
+_FRAME = Asset(
+    (
+        '<!DOCTYPE html><html xmlns="http://www.w3.org/1999/xhtml"><head>'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}"/>'
+        "<title>-</title><style></style></head><body></body></html>"
+    ).encode(),
+    "application/xhtml+xml; charset=utf-8",
 )
+_FILL = """({language, direction, style, body}) => {
+    document.documentElement.lang = language;
+    document.documentElement.dir = direction;
+    document.querySelector("style").textContent = style;
+    document.body.innerHTML = body;
+}"""
+#: Scripts are off, so nothing can listen for an image's load; but it can be asked to be decoded.
+_LOAD_IMAGES = "Promise.allSettled(Array.from(document.images, i => i.decode()))"
+_IMAGES_SHOWN = "Array.from(document.images, i => i.complete && i.naturalWidth > 0)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +87,15 @@ class Press:
         drawings = {name for name, asset in pictures.items() if asset.media_type == SVG_TYPE}
         flow = build_flow(chapter.body, image_url=ORIGIN + folder, drawings=drawings)
         self._resources.clear()
+        self._resources[_FRAME_NAME] = _FRAME
         self._resources.update((folder + name, asset) for name, asset in pictures.items())
-        document = _frame(chapter, template, flow, before)
-        pdf, shown = self._print(document, folder, has_images=bool(flow.images))
+        content = {
+            "language": chapter.body.get("lang") or chapter.language or "en",
+            "direction": "rtl" if chapter.body.get("dir") == "rtl" else "ltr",
+            "style": _style(chapter, template, before),
+            "body": flow.html,
+        }
+        pdf, shown = self._print(content, has_images=bool(flow.images))
         for number, ok in enumerate(shown):
             name = flow.images[number][1]
             if not ok and name not in broken:
@@ -88,16 +107,17 @@ class Press:
         self._close_page()
         self._browser.close()
 
-    def _print(self, document: str, folder: str, *, has_images: bool) -> tuple[bytes, list[bool]]:
+    def _print(self, content: Mapping[str, str], *, has_images: bool) -> tuple[bytes, list[bool]]:
         """Lay out and print; returns the PDF and, for each image, whether it is shown."""
-        name = folder + "chapter.xhtml"
-        self._resources[name] = Asset(document.encode(), "application/xhtml+xml; charset=utf-8")
         self._prints += 1
         try:
             with self._browser.limit(self._timeout):
                 page = self._fresh_page()
-                page.goto(ORIGIN + name, wait_until="load", timeout=0)  # the limit counts
-                shown = page.evaluate(_IMAGES_SHOWN) if has_images else []
+                page.evaluate(_FILL, content)
+                shown = []
+                if has_images:
+                    page.evaluate(_LOAD_IMAGES)
+                    shown = page.evaluate(_IMAGES_SHOWN)
                 return page.pdf(prefer_css_page_size=True, print_background=True), shown
         except BaseException as error:
             # A browser that printed nothing once is not trusted with another chapter.
@@ -115,6 +135,7 @@ class Press:
             self._page = self._open.enter_context(
                 self._browser.page(resources=self._resources, width=64, height=64)
             )
+            self._page.goto(ORIGIN + _FRAME_NAME, timeout=0)  # the limit counts
         return self._page
 
     def _close_page(self) -> None:
@@ -122,18 +143,10 @@ class Press:
         self._open.close()
 
 
-def _frame(chapter: Chapter, template: Template, flow: Flow, before: int) -> str:
-    direction = "rtl" if chapter.body.get("dir") == "rtl" else "ltr"
+def _style(chapter: Chapter, template: Template, before: int) -> str:
     header = json.dumps(_fitting(chapter.header, template), ensure_ascii=False)
-    style = (
+    return (
         f"{_NO_SCREEN}{template.stylesheet}\nhtml{{--header:{header};counter-reset:page {before}}}"
-    )
-    return _FRAME.format(
-        language=html.escape(chapter.body.get("lang") or chapter.language or "en"),
-        direction=direction,
-        policy=_POLICY,
-        style=html.escape(style, quote=False),
-        body=flow.html,
     )
 
 
