@@ -48,7 +48,7 @@ def stats(
 @app.command()
 def view(
     where: Annotated[str, typer.Argument(metavar="SHARD|DIR", help="a shard or an output folder")],
-    key: Annotated[str | None, typer.Option(help="this sample, not the first ones")] = None,
+    key: Annotated[str | None, typer.Option(help="this sample, not some of each category")] = None,
     count: Annotated[int, typer.Option("--count", "-n", help="how many samples", min=1)] = 1,
     images: Annotated[
         Path | None, typer.Option(metavar="DIR", help="save the samples' images there")

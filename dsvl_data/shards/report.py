@@ -7,14 +7,18 @@ forbids everything else. All text of samples is hostile and stands escaped.
 
 from __future__ import annotations
 
+import errno
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from importlib import resources
+from pathlib import Path
 
 from dsvl_data import storage
 from dsvl_data.sample import Text
 from dsvl_data.shards.sheet import Picture, Thumbnail, contact_sheet
 from dsvl_data.shards.stats import Distribution, Slice, Statistics, human, statistics
+from dsvl_data.shards.write import ShardError
 
 _MOST_CHARACTERS = 2500
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -32,10 +36,37 @@ _MOST_CHARTS = 12
 def write_report(out: str, path: str, *, count: int = 24, seed: int = 0) -> None:
     """Write the report on an output folder's shards to `path`, with `count` samples shown.
 
-    Raises `ShardError` when there is no manifest or a shown sample is damaged.
+    Raises `ShardError` when there is no manifest, a shown sample is damaged, or `path` cannot be
+    written: that is tried before the work.
     """
+    _try_to_write(path)
     page = render(statistics(out), contact_sheet(out, count=count, seed=seed))
-    storage.atomic_write(path, page.encode())
+    try:
+        storage.atomic_write(path, page.encode())
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _try_to_write(path: str) -> None:
+    """Raise `ShardError` if `path` can be no file; leaves what stands there as it is."""
+    if not storage.is_local(path):
+        return  # a store tells only by a write, and its listing may be forbidden where that is not
+    file = Path(path)
+    try:
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=file.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: str, error: OSError) -> ShardError:
+    return ShardError(
+        f"the page cannot be written to {path}: {error.strerror or error}; give --html a file in "
+        "a folder that you may write to"
+    )
 
 
 def render(stats: Statistics, sheet: Sequence[Picture]) -> str:

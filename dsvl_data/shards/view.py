@@ -7,8 +7,10 @@ the images as files where asked for.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
+from typing import TypeVar
 
 from rich.console import RenderableType
 from rich.json import JSON
@@ -21,29 +23,26 @@ from dsvl_data.shards import manifest as manifests
 from dsvl_data.shards.index import TAR_SUFFIX, read_index, read_sample
 from dsvl_data.shards.write import ShardError
 
+_Item = TypeVar("_Item")
+
 
 def find(where: str, *, key: str | None = None, count: int = 1) -> Iterator[tuple[str, Sample]]:
-    """Yield shard and sample: the one with `key`, or the first `count`.
+    """Yield shard and sample: the one with `key`, or `count`, turn by turn from each category.
 
     `where` is a shard (`.tar`) or an output folder. Raises `ShardError` when there is no such
     shard, folder or key, or when a sample is damaged.
     """
-    left = count
-    for shard in _shards(where):
-        try:
-            for entry in read_index(shard):
-                if key is not None and entry.key != key:
-                    continue
-                yield shard, read_sample(shard, entry)
-                left -= 1
-                if key is not None or left <= 0:
-                    return
-        except (OSError, ValueError) as error:
-            raise ShardError(f"{shard} cannot be read: {error}") from error
-    if key is not None:
+    by_category = _shards(where)
+    if key is None:
+        turns = [_samples(shards) for shards in by_category.values()]
+        yield from islice(_in_turn(turns), count)
+        return
+    found = next(_samples(chain.from_iterable(by_category.values()), key), None)
+    if found is None:
         raise ShardError(
             f"{where} has no sample {key!r}; `dsvl-data corpus explain` says what became of it"
         )
+    yield found
 
 
 def show(shard: str, sample: Sample, *, raw: bool = False) -> Iterator[RenderableType]:
@@ -74,14 +73,23 @@ def show(shard: str, sample: Sample, *, raw: bool = False) -> Iterator[Renderabl
 
 
 def save_images(sample: Sample, folder: Path) -> list[Path]:
-    """Write a sample's images as `KEY.0.png`, ... into a folder; returns their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write a sample's images as `KEY.0.png`, ... into a folder; returns their paths.
+
+    Raises `ShardError` when they cannot be written there.
+    """
     paths = []
-    for number, image in enumerate(sample.images):
-        # A key of a foreign shard may hold anything; only its last component names a file.
-        path = folder / f"{Path(sample.key).name}.{number}.{image.format}"
-        path.write_bytes(image.data)
-        paths.append(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, image in enumerate(sample.images):
+            # A key of a foreign shard may hold anything; only its last component names a file.
+            path = folder / f"{Path(sample.key).name}.{number}.{image.format}"
+            path.write_bytes(image.data)
+            paths.append(path)
+    except OSError as error:
+        raise ShardError(
+            f"images cannot be saved in {folder}: {error.strerror}; give --images a folder that "
+            "you may write to"
+        ) from error
     return paths
 
 
@@ -96,9 +104,36 @@ _PICTURES = {
 }
 
 
-def _shards(where: str) -> list[str]:
-    if not where.endswith(TAR_SUFFIX):
-        return [storage.join(where, shard.path) for shard in manifests.read_manifest(where).shards]
-    if not storage.exists(where):
-        raise ShardError(f"there is no shard {where}")
-    return [where]
+def _shards(where: str) -> dict[str, list[str]]:
+    """Return the shards by category; a lone shard has one, whose name nobody needs."""
+    if where.endswith(TAR_SUFFIX):
+        if not storage.exists(where):
+            raise ShardError(f"there is no shard {where}")
+        return {"": [where]}
+    found: dict[str, list[str]] = {}
+    for shard in manifests.read_manifest(where).shards:
+        found.setdefault(shard.category, []).append(storage.join(where, shard.path))
+    return found
+
+
+def _samples(shards: Iterable[str], key: str | None = None) -> Iterator[tuple[str, Sample]]:
+    """Yield the samples of shards in their order, or those with `key`."""
+    for shard in shards:
+        try:
+            for entry in read_index(shard):
+                if key is None or entry.key == key:
+                    yield shard, read_sample(shard, entry)
+        except (OSError, ValueError) as error:
+            raise ShardError(f"{shard} cannot be read: {error}") from error
+
+
+def _in_turn(many: Sequence[Iterator[_Item]]) -> Iterator[_Item]:
+    """Yield one of each, then the next of each, leaving out what has ended."""
+    left = list(many)
+    while left:
+        still = []
+        for items in left:
+            for item in islice(items, 1):
+                yield item
+                still.append(items)
+        left = still

@@ -190,6 +190,32 @@ def test_view_shows_a_sample_and_saves_its_images(corpus: Path, tmp_path: Path) 
     assert len(list(find(shard, count=5))) == 5
 
 
+def test_view_spreads_its_samples_over_the_categories(corpus: Path) -> None:
+    seen = [sample.category for _, sample in find(str(corpus), count=10)]
+    kinds = {"document_ocr", "interleaved", "scene_text", "table_chart", "text"}
+    assert set(seen[:5]) == kinds
+    assert set(seen[5:]) == kinds - {"scene_text", "text"}  # of these there is one each
+    assert len({sample.key for _, sample in find(str(corpus), count=1000)}) == 4 * 50 + 2
+
+
+@pytest.mark.parametrize("place", ["a file/report.html", "a folder"])
+def test_a_page_that_cannot_be_written_is_said_before_the_work(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    (corpus / "a file").write_text("kept")
+    (corpus / "a folder").mkdir()
+    monkeypatch.setattr("dsvl_data.shards.report.statistics", lambda out: pytest.fail("worked"))
+    with pytest.raises(ShardError, match=f"cannot be written to .*{place}"):
+        write_report(str(corpus), str(corpus / place))
+    assert (corpus / "a file").read_text() == "kept"
+
+
+def test_images_that_cannot_be_saved_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a file").write_text("kept")
+    with pytest.raises(ShardError, match=r"cannot be saved in .*a file"):
+        save_images(make_sample(3), tmp_path / "a file")
+
+
 def test_view_makes_control_characters_visible() -> None:
     assert visible("a\x1b[2J\n\tb\x9b\x7f") == "a␛[2J\n\tb␡␡"
 
