@@ -36,6 +36,10 @@ class Reason(Enum):
     FIXED_LAYOUT = (Outcome.FILTERED, "a fixed-layout book: comics, picture books")
     NAVIGATION = (Outcome.FILTERED, "a table of contents, an index or a cover")
     EMPTY_DOCUMENT = (Outcome.FILTERED, "a document with nothing in it")
+    WITHDRAWN = (Outcome.FILTERED, "an article that its authors have withdrawn")
+    PDF_ONLY = (Outcome.FILTERED, "an article that was submitted without its source")
+    NO_PDF = (Outcome.FILTERED, "an article whose PDF is not among the input")
+    NO_SOURCE = (Outcome.FILTERED, "an article whose source is no LaTeX, or has no main file")
     LICENCE = (Outcome.FILTERED, "a licence that is not among those the recipe keeps")
 
     # Quarantined: broken or hostile input, or a failure of ours.
@@ -61,6 +65,8 @@ class Reason(Enum):
         Outcome.QUARANTINED,
         "a question without a stem, or with fields of a wrong type",
     )
+    LATEX_FATAL = (Outcome.QUARANTINED, "LaTeXML gave up on the source")
+    LATEX_UNDEFINED = (Outcome.QUARANTINED, "the text uses macros that LaTeXML does not know")
     PROOF_FAILED = (Outcome.QUARANTINED, "the text is not exactly what the image shows")
     ERROR = (Outcome.QUARANTINED, "an error that nobody foresaw; the ledger holds it")
 
