@@ -15,10 +15,10 @@ from dsvl_data import storage
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty folder in each kind of store."""
     if request.param == "local":
-        return str(tmp_path / "root")
+        return str(tmp_path / "store")
     if request.param == "file":
-        return f"file://{tmp_path}/root"
-    return f"memory:///{tmp_path.name}/root"
+        return f"file://{tmp_path}/store"
+    return f"memory:///{tmp_path.name}/store"
 
 
 def test_write_and_read(root: str) -> None:
@@ -69,7 +69,7 @@ def test_find(root: str) -> None:
     def found(pattern: str) -> list[str]:
         files = list(storage.find_files(storage.join(root, *pattern.split("/"))))
         assert all(storage.read_bytes(file.path) == b"xxx" and file.size == 3 for file in files)
-        return [file.path.rpartition("/root/")[2] for file in files]
+        return [file.path.rpartition("/store/")[2] for file in files]
 
     assert found("b") == ["b/1.txt", "b/2.txt"]
     assert found("b/2.txt") == ["b/2.txt"]

@@ -6,11 +6,14 @@ from __future__ import annotations
 import base64
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.questions import Question, Refused
 from dsvl_data.read.questions.gift import BLANK, read_gift
 from dsvl_data.read.questions.moodle import read_moodle
+from dsvl_data.read.questions.record import shuffle_matches
 
 GIFT = r"""
 // a comment
@@ -62,8 +65,8 @@ def test_gift_reads_every_kind_of_question():
     assert span.answer.text == "1 – 5"
     assert several.answer.text == "8"
     assert [i.text for i in match.items] == ["cat", "dog"]
-    assert [o.text for o in match.options] == ["canine", "equine", "feline"]
-    assert match.correct == (2, 0)
+    assert sorted(o.text for o in match.options) == ["canine", "equine", "feline"]
+    assert [match.options[i].text for i in match.correct] == ["feline", "canine"]
     assert (two.kind, two.correct) == ("choice", (0, 1))
     assert "<em>word</em>" in md.stem.text
     assert r"\(x_1 * y_1\)" in md.stem.text
@@ -109,8 +112,9 @@ def test_moodle_reads_every_kind_of_question():
     assert f'src="{choice.pictures[0].name}"' in choice.stem.text
     assert (truth.kind, truth.correct) == ("true_false", (1,))
     assert number.answer.text == "42 ± 0.5"
-    assert [o.text for o in match.options] == ["canine", "equine", "feline"]
-    assert match.correct == (2, 0)
+    assert [i.text for i in match.items] == ["cat", "dog"]
+    assert sorted(o.text for o in match.options) == ["canine", "equine", "feline"]
+    assert [match.options[i].text for i in match.correct] == ["feline", "canine"]
     assert cloze.stem.text == f"<p>{BLANK} has {BLANK} (1 / 2) towers, {BLANK} m</p>"
     assert cloze.answer.text == "(1) Paris; (2) 2; (3) 3 ± 0.1"
     assert essay.kind == "essay"
@@ -127,6 +131,15 @@ def test_moodle_reads_every_kind_of_question():
          Reason.XML_ENTITIES),
         (b'<!DOCTYPE quiz [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;">]><quiz>&b;</quiz>',
          Reason.XML_ENTITIES),
+        # A comment that looks like the root must not hide what follows it.
+        (b'<!DOCTYPE quiz [<!-- <quiz> --><!ENTITY a "aaaa">]><quiz><x y="&a;"/></quiz>',
+         Reason.XML_ENTITIES),
+        (b'<!DOCTYPE quiz [<!ENTITY % x SYSTEM "http://a.invalid/x">%x;]><quiz></quiz>',
+         Reason.XML_ENTITIES),
+        (b'<!DOCTYPE quiz SYSTEM "http://a.invalid/x"><quiz><question>&nbsp;</question></quiz>',
+         Reason.XML_ENTITIES),
+        (b"<quiz><question>&nbsp;</question></quiz>", Reason.BAD_MARKUP),
+        (b"", Reason.BAD_MARKUP),
         (b'<?xml version="1.0" encoding="UTF-7"?><quiz></quiz>', Reason.BAD_MARKUP),
         ('<?xml version="1.0"?><quiz></quiz>'.encode("utf-16"), Reason.BAD_MARKUP),
         (b"<quiz><question></quiz>", Reason.BAD_MARKUP),
@@ -137,3 +150,51 @@ def test_files_that_are_no_quiz(data: bytes, reason: Reason):
     with pytest.raises(DocumentError) as error:
         list(read_moodle(data))
     assert error.value.reason is reason
+
+
+ASKED = "<question type='description'><questiontext><text>Read.</text></questiontext></question>"
+
+
+@pytest.mark.parametrize(
+    "prolog",
+    [
+        "<!-- written without <!ENTITY --> ",
+        "<!DOCTYPE quiz>",
+        '<!DOCTYPE quiz SYSTEM "http://a.invalid/moodle.dtd">',
+        "<!DOCTYPE quiz [<!ELEMENT quiz ANY>]>",
+        '<?xml version="1.0" encoding="windows-1252"?>',
+    ],
+)
+def test_a_prolog_that_does_no_harm_is_read(prolog: str):
+    (question,) = read_moodle(f"{prolog}<quiz>{ASKED}<!-- <!ENTITY --></quiz>".encode())
+    assert question.stem.text == "Read."
+
+
+def test_a_distractor_may_stand_between_the_pairs():
+    pairs = [("cat", "feline"), ("", "equine"), ("dog", "canine"), ("lion", "feline")]
+    subquestions = "".join(
+        f"<subquestion><text>{left}</text><answer><text>{right}</text></answer></subquestion>"
+        for left, right in pairs
+    )
+    (question,) = read_moodle(
+        f"<quiz><question type='matching'><questiontext><text>Match</text></questiontext>"
+        f"{subquestions}</question></quiz>".encode()
+    )
+    assert [i.text for i in question.items] == ["cat", "dog", "lion"]
+    assert [question.options[i].text for i in question.correct] == ["feline", "canine", "feline"]
+    assert len(question.options) == 3
+
+
+@given(st.lists(st.text("abcdef", max_size=3), max_size=8), st.lists(st.text("abxyz"), max_size=3))
+def test_the_order_of_matches_does_not_tell_the_solution(matches, distractors):
+    options = shuffle_matches(matches, distractors)
+    assert sorted(options) == sorted({*matches, *distractors})
+    assert options == shuffle_matches(matches, list(reversed(distractors)))
+    solution = list(dict.fromkeys(matches))
+    if len(solution) > 1:
+        assert [option for option in options if option in solution] != solution
+
+
+def test_options_are_not_in_one_order_for_all_questions():
+    orders = {tuple(shuffle_matches(["a", "b", "c", "d", str(i)])[:4]) for i in range(40)}
+    assert len(orders) > 20

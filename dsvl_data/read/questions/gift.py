@@ -12,7 +12,13 @@ from collections.abc import Iterator
 
 from dsvl_data.outcome import Reason
 from dsvl_data.read.questions.markdown import from_markdown
-from dsvl_data.read.questions.record import Passage, Question, Refused, check
+from dsvl_data.read.questions.record import (
+    Passage,
+    Question,
+    Refused,
+    check,
+    shuffle_matches,
+)
 
 BLANK = "________"
 _TITLE = re.compile(r"::(.*?)::", re.DOTALL)
@@ -138,8 +144,10 @@ def _alternatives(answers: str) -> Iterator[tuple[str, float | None, str]]:
 
 def _matching(item: str, stem: Passage, pairs: list[str], style: str) -> Question:
     sides = [tuple(part.strip() for part in pair.split("->", 1)) for pair in pairs]
-    rights = sorted({right for _, right in sides})
     asked = [(left, right) for left, right in sides if left]
+    rights = shuffle_matches(
+        [right for _, right in asked], [right for left, right in sides if not left]
+    )
     return Question(
         item,
         "matching",

@@ -11,13 +11,15 @@ walked through.
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import Field, field_validator
 
 from dsvl_data.pipeline import Settings
 
 _STEP = re.compile(r"([^.\[\]{}]+)|(\[\d*\])|(\{\})|(\.)")
+
+_Field = TypeVar("_Field")
 
 
 def _check_pattern(value: str) -> str:
@@ -28,6 +30,15 @@ def _check_pattern(value: str) -> str:
     return value
 
 
+def _check_paths(value: _Field) -> _Field:
+    """Check what is a path or paths; a `Value` has checked its own."""
+    paths = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    for path in paths:
+        if path not in ("", "@key"):
+            steps_of(path)
+    return value
+
+
 class Value(Settings):
     """Where a field's text comes from: a path or a constant, and what is done with it."""
 
@@ -35,10 +46,7 @@ class Value(Settings):
     constant: str = Field("", description="the same text for every question")
     values: dict[str, str] = Field({}, description="what stands for what; others stay as they are")
 
-    @field_validator("path")
-    @classmethod
-    def _path(cls, value: str) -> str:
-        return _check_path(value)
+    _path = field_validator("path")(_check_paths)
 
 
 class Options(Settings):
@@ -49,12 +57,7 @@ class Options(Settings):
         "list", description="a list of texts, or a text with A., B., C. before each"
     )
 
-    @field_validator("path")
-    @classmethod
-    def _path(cls, value: str | list[str]) -> str | list[str]:
-        for path in [value] if isinstance(value, str) else value:
-            _check_path(path)
-        return value
+    _path = field_validator("path")(_check_paths)
 
 
 class Answer(Settings):
@@ -67,10 +70,7 @@ class Answer(Settings):
         "index1: an option's number counted from 0 or 1; text: always a text",
     )
 
-    @field_validator("path")
-    @classmethod
-    def _path(cls, value: str) -> str:
-        return _check_path(value)
+    _path = field_validator("path")(_check_paths)
 
 
 class Images(Settings):
@@ -87,12 +87,7 @@ class Images(Settings):
         False, description="a single picture that is marked several times has the marks in it"
     )
 
-    @field_validator("path")
-    @classmethod
-    def _path(cls, value: str | list[str]) -> str | list[str]:
-        for path in [value] if isinstance(value, str) else value:
-            _check_path(path)
-        return value
+    _path = field_validator("path")(_check_paths)
 
     _placeholder = field_validator("placeholder")(_check_pattern)
 
@@ -128,21 +123,17 @@ class Mapping(Settings):
 
     _patterns = field_validator("split", "lead")(_check_pattern)
 
-    @field_validator("records", "id", "stem", "solution", "subject", "grade", "language", "points")
-    @classmethod
-    def _paths(cls, value: str | Value) -> str | Value:
-        return _check_path(value) if isinstance(value, str) else value
-
-    @field_validator("requires")
-    @classmethod
-    def _required(cls, value: list[str]) -> list[str]:
-        return [_check_path(path) for path in value]
-
-
-def _check_path(path: str) -> str:
-    if path not in ("", "@key"):
-        steps_of(path)
-    return path
+    _paths = field_validator(
+        "requires",
+        "records",
+        "id",
+        "stem",
+        "solution",
+        "subject",
+        "grade",
+        "language",
+        "points",
+    )(_check_paths)
 
 
 def steps_of(path: str) -> list[str]:

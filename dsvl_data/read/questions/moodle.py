@@ -12,13 +12,21 @@ import html
 import re
 from collections.abc import Iterator
 from urllib.parse import unquote
+from xml.parsers import expat
 
 from lxml import etree
 
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.questions.gift import BLANK
 from dsvl_data.read.questions.markdown import from_markdown
-from dsvl_data.read.questions.record import Passage, Picture, Question, Refused, check
+from dsvl_data.read.questions.record import (
+    Passage,
+    Picture,
+    Question,
+    Refused,
+    check,
+    shuffle_matches,
+)
 
 _ENCODING = re.compile(rb"""^\s*<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]{1,40})""")
 _ENCODINGS = frozenset(
@@ -36,8 +44,9 @@ class _Wrong(ValueError):
 def read_moodle(data: bytes) -> Iterator[Question | Refused]:
     """Yield the questions of a Moodle XML file; items are their numbers from 0.
 
-    Raises `DocumentError`: `XML_ENTITIES` when the file declares entities, `BAD_MARKUP` when it
-    is not well-formed or no quiz.
+    Raises `DocumentError`: `XML_ENTITIES` when the file declares entities or uses one that is
+    not XML's own, `BAD_MARKUP` when it is not well-formed or no quiz. A `<!DOCTYPE>` without
+    entities is let pass; an external one is never fetched.
     """
     root = _parse(data)
     subject = ""
@@ -61,11 +70,7 @@ def _parse(data: bytes) -> etree._Element:
     declared = _ENCODING.match(data[:400])
     if (declared and declared[1].lower() not in _ENCODINGS) or b"\0" in data[:100]:
         raise DocumentError(Reason.BAD_MARKUP, "Moodle writes UTF-8, this is another encoding")
-    start = data.find(b"<quiz")
-    if start < 0:
-        raise DocumentError(Reason.BAD_MARKUP, "no <quiz>: this is no Moodle XML")
-    if b"<!ENTITY" in data[:start]:
-        raise DocumentError(Reason.XML_ENTITIES, "the file declares entities")
+    _read_prolog(data)
     parser = etree.XMLParser(
         resolve_entities=False,
         no_network=True,
@@ -78,9 +83,42 @@ def _parse(data: bytes) -> etree._Element:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
         raise DocumentError(Reason.BAD_MARKUP, str(error)) from error
-    if root.tag != "quiz":
-        raise DocumentError(Reason.BAD_MARKUP, f"the root is {root.tag}, not quiz")
+    # Where an external DTD could have declared it, no parser complains of an unknown one.
+    for entity in root.iter(etree.Entity):
+        raise DocumentError(
+            Reason.XML_ENTITIES, f"the file uses the entity {str(entity.text)[:40]}"
+        )
     return root
+
+
+def _read_prolog(data: bytes) -> None:
+    """Read what stands before the root element; raise `DocumentError` where it is not as it must.
+
+    By a parser that calls back at each declaration: lxml would expand entities in attributes
+    before anyone could look, and a search for `<!ENTITY` mistakes comments for declarations.
+    """
+
+    def entity(name: str, *_: object) -> None:
+        raise DocumentError(Reason.XML_ENTITIES, f"the file declares the entity {name[:40]}")
+
+    def element(name: str, _: object) -> None:
+        if name != "quiz":
+            raise DocumentError(Reason.BAD_MARKUP, f"the root is {name[:40]}, not quiz")
+        raise _RootReached
+
+    parser = expat.ParserCreate()
+    parser.EntityDeclHandler = entity
+    parser.StartElementHandler = element
+    try:
+        parser.Parse(data, True)
+    except _RootReached:
+        return
+    except expat.ExpatError as error:
+        raise DocumentError(Reason.BAD_MARKUP, str(error)) from error
+
+
+class _RootReached(Exception):
+    """The prolog is read."""
 
 
 class _Reader:
@@ -165,7 +203,8 @@ class _Reader:
 
     def _matching(self, stem: Passage, solution: Passage) -> Question:
         asked: list[Passage] = []
-        rights: list[str] = []
+        matches: list[str] = []
+        distractors: list[str] = []
         for pair in self._element.findall("subquestion"):
             left = self._passage(pair)
             right = (pair.findtext("answer/text") or "").strip()
@@ -173,17 +212,17 @@ class _Reader:
                 raise _Wrong("a match without its other half")
             if left:
                 asked.append(left)
-                rights.append(right)
+                matches.append(right)
             else:
-                rights.append(right)  # a distractor, after the others by Moodle's rule
-        options = sorted(set(rights))
+                distractors.append(right)
+        options = shuffle_matches(matches, distractors)
         return self._made(
             "matching",
             stem,
             solution,
             options=tuple(Passage(option) for option in options),
             items=tuple(asked),
-            correct=tuple(options.index(right) for right in rights[: len(asked)]),
+            correct=tuple(options.index(right) for right in matches),
         )
 
     def _passage(self, element: etree._Element | None) -> Passage:

@@ -6,7 +6,9 @@ HTML, placeholders for pictures) is settled by whoever shows them.
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -101,6 +103,24 @@ def letters(answer: str, options: int) -> tuple[int, ...] | None:
     if end != len(compact) or len(set(found)) != len(found) or max(found) >= options:
         return None
     return tuple(found)
+
+
+def shuffle_matches(matches: Sequence[str], distractors: Sequence[str] = ()) -> list[str]:
+    """Return the distinct options of a matching question, given the match of each item.
+
+    Their order hangs on the question's texts alone, and the matches never stand as their items
+    do: a file lists the pairs side by side, which would give the solution away.
+    """
+    seed = "\0".join(matches)
+
+    def place(option: str) -> bytes:
+        return hashlib.blake2b(f"{seed}\0\0{option}".encode(errors="surrogatepass")).digest()
+
+    options = sorted({*matches, *distractors}, key=place)
+    solution = list(dict.fromkeys(matches))
+    if len(solution) > 1 and [option for option in options if option in solution] == solution:
+        options.reverse()
+    return options
 
 
 def check(question: Question) -> Question | Refused:
