@@ -34,7 +34,8 @@ PREAMBLE = r"""
 \protected\def\mathmark#1{\write\pagemarks{#1 \the\truthpage}}
 \makeatletter
 \AddToHook{package/listings/after}{%
-  \lst@AddToHook{EveryLine}{\write\pagemarks{l\the\c@lstnumber\space\the\truthpage}}}
+  \lst@AddToHook{EveryLine}{%
+    \edef\@tempa{\write\pagemarks{l\the\c@lstnumber\space\noexpand\the\truthpage}}\@tempa}}
 \makeatother
 """
 
@@ -62,6 +63,7 @@ _MOVING = {"section", "subsection", "subsubsection", "paragraph", "chapter", "ca
 _FONTS = {"emph", "textit", "textbf", "texttt", "textsc", "textsf", "enquote"}
 #: xeCJK sets these into the margin of a paragraph's first line, if it sees them.
 _CJK_OPENING = "“‘《〈（「『"
+_FONT = re.compile(rf"\s+\\(?:{'|'.join(_FONTS)})\b")
 _CITES = re.compile(r"(?:cite|Cite|ref$|eqref|cref|Cref)")
 
 
@@ -124,7 +126,7 @@ class _Scanner:
                 elif open_ and not self._after_han and token[0] not in _CJK_OPENING:
                     number = self._next_into("")
                 self.out.append(token)
-                if number and text[at : at + 1].isspace():
+                if number and text[at : at + 1].isspace() and not _FONT.match(text, at):
                     self.out.append(self.end(number))
                 open_ = False
 
@@ -147,11 +149,10 @@ class _Scanner:
     def _command(self, text: str, name: str, at: int, open_: bool) -> tuple[int, bool]:
         plain = name.rstrip("*")
         if plain in _FONTS and text[at : at + 1] == "{":
-            if open_:
-                self.out.append(self._next("word"))
+            # Within, for a font command adds an italic correction before the glue before it.
             end = _argument(text, at)
             self.out.append(f"\\{name}{{")
-            self.scan(text[at + 1 : end - 1], open_=False)
+            self.scan(text[at + 1 : end - 1], open_=open_)
             self.out.append("}")
             return end, False
         if plain in _MOVING or plain in _TEXT:
@@ -187,7 +188,8 @@ class _Scanner:
             return end, True
         end = _arguments(text, at) if len(name) > 1 and name not in {"noindent"} else at
         self.out.append(f"\\{name}{text[at:end]}")
-        return end, open_ or end > at
+        # An accent or an escaped sign is the beginning of a word.
+        return end, (open_ or end > at) and (name[0].isalpha() or name == " ")
 
 
 def _argument(text: str, at: int) -> int:
