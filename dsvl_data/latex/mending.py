@@ -32,6 +32,10 @@ def mend(article: Element) -> None:
         classes = classes_of(element)
         if element.tag == "table" and "ltx_tabular" in classes:
             _check_table(element)
+        if element.tag == "figure":
+            _captions(element)
+        elif element.tag == "sup":
+            _raised(element)
         for name in classes:
             if name in _MENDERS:
                 _MENDERS[name](element)
@@ -275,6 +279,26 @@ def _float(element: Element) -> None:
             set_classes(caption, "ltx_p")
     elif "ltx_table" not in classes:
         set_classes(element, "ltx_figure")
+
+
+def _captions(figure: Element) -> None:
+    """LaTeXML writes the first caption of a figure with several of them twice."""
+    seen: set[str] = set()
+    for caption in figure.findall("figcaption"):
+        text = "".join(caption.itertext())
+        if text in seen:
+            drop(caption)
+        seen.add(text)
+
+
+def _raised(sup: Element) -> None:
+    """Numbers in a list, as authors' affiliations are, raised like the single ones."""
+    if not len(sup) and _RAISED_LIST.fullmatch(sup.text or ""):
+        _become_text(sup, sup.text.translate(_RAISED_DIGITS))
+
+
+_RAISED_LIST = re.compile(r"\s*\d+(?:\s*[,;–-]\s*\d+)+\s*", re.ASCII)
+_RAISED_DIGITS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def _bibliography_block(element: Element) -> None:

@@ -229,14 +229,15 @@ class _Writer:
         if isinstance(element, elements.Paragraph | elements.Footnote):
             self._walk(element.children, out, item, fonts)
             return
-        if item is not None and item.bullet not in ("", "*"):
-            self._emit(out, Block(item.kind, item.start(""), item.number))
+        if isinstance(element, elements.LatexMath | elements.EquationList):
+            self._formulas(element, out, item)
+            return
+        if item is not None and item.bullet:
+            if item.bullet != "*":
+                self._emit(out, Block(item.kind, item.start(""), item.number))
+            item.bullet = ""
         if isinstance(element, elements.Section | elements.SectionHeader):
             self._section(element, out)
-        elif isinstance(element, elements.LatexMath):
-            self._emit(out, Block(Kind.FORMULA, self._line(format_elements([element]))))
-        elif isinstance(element, elements.EquationList):
-            self._equations(element, out)
         elif isinstance(element, elements.ListContainer):
             self._list(element, out)
         elif isinstance(element, elements.DefinitionList):
@@ -258,19 +259,25 @@ class _Writer:
                 self._emit(out, Block(Kind.HEADING, f"{'#' * level} {title}", _number_in(raw)))
         self._walk(element.children, out)
 
-    def _equations(self, element: Found, out: list[Block]) -> None:
-        self._walk(element.children, out)  # what stands in the table but in none of its rows
-        for equation in element.equations:
-            raw = format_elements([equation])
+    def _formulas(self, element: Found, out: list[Block], item: _Item | None) -> None:
+        """Displayed formulas, one block a row; an item's bullet stands before its first."""
+        rows = [element]
+        if isinstance(element, elements.EquationList):
+            self._walk(element.children, out, item)  # what stands in none of its rows
+            rows = element.equations
+        for row in rows:
+            raw = format_elements([row])
             text = self._line(raw)
+            if not text:
+                continue
+            kind, number = Kind.PARAGRAPH, ""
             if FORMULA_MARK in raw:
-                number = _EQUATION_NUMBER.search(text)
-                self._emit(
-                    out,
-                    Block(Kind.FORMULA, text, (number[1] or number[2]) if number else ""),
-                )
-            elif text:
-                self._emit(out, Block(Kind.PARAGRAPH, text))
+                kind = Kind.FORMULA
+                found = _EQUATION_NUMBER.search(text)
+                number = (found[1] or found[2]) if found else ""
+            if item is not None and item.bullet:
+                text = item.start(text)
+            self._emit(out, Block(kind, text, number))
 
     def _list(self, element: Found, out: list[Block]) -> None:
         self._walk(element.children, out)
@@ -325,11 +332,18 @@ class _Writer:
             kind, parts = Kind.ALGORITHM, [text, *body]
         elif Kind.TABLE in kinds:
             kind = Kind.TABLE
-            body = [each for each in "\n".join(body).split("\n") if each not in _TABLE_ENDS]
-            parts = [_TABLE_ENDS[0], *body, _TABLE_ENDS[1], text]
+            lines = [each for each in "\n".join(body).split("\n") if each not in _TABLE_ENDS]
+            parts = [_TABLE_ENDS[0], *lines, _TABLE_ENDS[1], text]
         else:
             kind = Kind.TABLE if isinstance(element, elements.Table) else Kind.FIGURE
+            if not body and captions.count(NUMBER_OPEN) > 1:  # pictures side by side
+                for caption in re.split(f"(?={NUMBER_OPEN})", captions):
+                    self._put_float(kind, [self._text(caption)], caption, out)
+                return
             parts = [*body, text]
+        self._put_float(kind, parts, captions, out)
+
+    def _put_float(self, kind: Kind, parts: list[str], captions: str, out: list[Block]) -> None:
         markdown = "\n".join(part for part in parts if part)
         if not markdown:
             return

@@ -155,6 +155,9 @@ def _take_formulas(article: Element) -> list[str]:
     return formulas
 
 
+_NO_CALL = names("ltx_role_footnotetext ltx_role_margin")  # their mark is not in the text
+
+
 def _take_notes(article: Element) -> list[Element]:
     """Take the footnotes out, those within footnotes too, and leave their marks."""
     notes: list[Element] = []
@@ -169,9 +172,13 @@ def _take_notes(article: Element) -> list[Element]:
                 drop(label)
         outer.tail = None
         note.remove(outer)
-        if "ltx_role_footnotetext" in classes_of(note):
+        if not _NO_CALL.isdisjoint(classes_of(note)):
             for mark in list(note):
                 note.remove(mark)
+        if "ltx_role_margin" in classes_of(note):
+            for mark in list(outer.iter("sup")):
+                if "ltx_note_mark" in classes_of(mark):
+                    drop(mark)
         mark = etree.SubElement(note, "span")
         mark.text = f"{NOTE_MARK}{len(notes)}{NOTE_MARK}"
         set_classes(note)
