@@ -30,13 +30,20 @@ from dsvl_data.render.notes import Notes, find_notes
 from dsvl_data.render.outline import Outline
 from dsvl_data.render.pages import Asset
 from dsvl_data.render.parse import attribute, name_of, parse_markup
+from dsvl_data.render.traits import (
+    BLOCKS,
+    DROPPED,
+    LINE_NUMBERS,
+    classes_of,
+    code_language,
+    code_strings,
+    copy_numbers,
+    direction_of,
+    guess_direction,
+    is_hidden,
+    language_of,
+)
 
-_DROPPED = frozenset({
-    "head", "script", "style", "title", "meta", "link", "base", "template", "iframe", "frame",
-    "frameset", "noframes", "applet", "embed", "audio", "video", "canvas", "source", "track",
-    "map", "area", "input", "button", "select", "option", "optgroup", "textarea", "datalist",
-    "progress", "meter", "dialog", "rp", "col", "colgroup", "wbr", "trigger", "param", "basefont",
-})  # fmt: skip
 _INLINE = {
     "b": "strong", "strong": "strong", "i": "em", "em": "em", "cite": "em", "dfn": "em",
     "var": "em", "code": "code", "tt": "code", "kbd": "code", "samp": "code", "sup": "sup",
@@ -48,17 +55,11 @@ _TRANSPARENT_INLINE = frozenset({
     "bdo", "data", "output", "rb", "rtc", "noscript", "nobr", "blink", "picture", "object",
     "switch", "case", "default",
 })  # fmt: skip
-_BLOCKS = frozenset({
-    "h1", "h2", "h3", "h4", "h5", "h6", "p", "blockquote", "ul", "ol", "li", "dl", "dt", "dd",
-    "pre", "table", "caption", "thead", "tbody", "tfoot", "tr", "td", "th", "figure",
-    "figcaption",
-})  # fmt: skip
 _LAYOUT = frozenset({
     "ul", "ol", "li", "dl", "dt", "dd", "table", "thead", "tbody", "tfoot", "tr", "td", "th",
 })  # fmt: skip
 _RENAMED = {"dir": "ul", "menu": "ul", "listing": "pre", "xmp": "pre", "plaintext": "pre"}
 
-_HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
 _STYLED = (
     ("strong", re.compile(r"font-weight\s*:\s*(?:bold|bolder|[6-9]00)", re.IGNORECASE)),
     ("em", re.compile(r"font-style\s*:\s*(?:italic|oblique)", re.IGNORECASE)),
@@ -68,18 +69,6 @@ _STYLED = (
     ("sub", re.compile(r"vertical-align\s*:\s*sub(?!p)", re.IGNORECASE)),
 )
 _NO_MARKER = re.compile(r"list-style(?:-type)?\s*:\s*none", re.IGNORECASE)
-_LIST_TYPES = {
-    "lower-alpha": "a", "loweralpha": "a", "lower-latin": "a", "upper-alpha": "A",
-    "upperalpha": "A", "upper-latin": "A", "lower-roman": "i", "lowerroman": "i",
-    "upper-roman": "I", "upperroman": "I", "1": "1", "a": "a", "A": "A", "i": "i", "I": "I",
-}  # fmt: skip
-_LINE_NUMBERS = frozenset(("lineno", "linenos", "linenumber", "line-number", "linenodiv"))
-_CODE_CLASS = re.compile(r"(?:language|lang|highlight|brush)[-:]\s*([\w+#.-]{1,30})", re.IGNORECASE)
-_NO_LANGUAGE = frozenset(
-    ("default", "notranslate", "none", "text", "plain", "source", "literal-block")
-)
-_PANDOC_CODE = re.compile(r"\bsourceCode\s+([\w+#-]{1,30})")
-_LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,8}(?:-[A-Za-z0-9]{1,8}){0,4}\Z")
 # Joiners shape Arabic, Indic scripts and emoji; elsewhere they are noise.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b"
@@ -88,7 +77,6 @@ _UNSEEN = re.compile(
     "|(?<![\u0600-\u0fff\u1000-\u109f\u1780-\u17ff\u2600-\u27bf\ufb50-\ufefc\U0001f000-\U0001faff\ufe0f])[\u200c\u200d]"
 )
 _NUMBER = re.compile(r"\s*(\d{1,4})(?:\.\d+)?\s*(?:px)?\s*\Z")
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +140,8 @@ class _Cleaner:
     def run(self, root: etree._Element, language: str, vertical: bool, direction: str) -> Clean:
         article = etree.Element("article", {"lang": language})
         body = next((e for e in root.iter() if name_of(e) == "body"), root)
-        declared = _language(body) or _language(root)
-        own = _direction(body) or _direction(root) or direction or _guess_direction(body)
+        declared = language_of(body) or language_of(root)
+        own = direction_of(body) or direction_of(root) or direction or guess_direction(body)
         if own == "rtl":
             article.set("dir", "rtl")
         if vertical:
@@ -178,7 +166,7 @@ class _Cleaner:
 
     def _element(self, source: etree._Element) -> None:
         name = _RENAMED.get(name_of(source), name_of(source))
-        if name in _DROPPED or source in self._notes.hidden or _is_hidden(source, name):
+        if name in DROPPED or source in self._notes.hidden or is_hidden(source, name):
             return
         if source in self._notes.references:
             self._out.reference(self._notes.references[source])
@@ -205,9 +193,9 @@ class _Cleaner:
             self._inline(source, name)
         elif name == "pre":
             self._code(source)
-        elif name in _BLOCKS:
+        elif name in BLOCKS:
             self._block(source, name)
-        elif _classes(source) & {"line-block", "lineblock"}:
+        elif classes_of(source) & {"line-block", "lineblock"}:
             with self._out.block("p", self._about(source), lines=True):
                 self._children(source)
         else:
@@ -233,7 +221,7 @@ class _Cleaner:
                 self._children(source)
             return
         with self._out.block(name, self._about(source)) as made:
-            _copy_numbers(source, made, name)
+            copy_numbers(source, made, name)
             self._children(source)
 
     def _is_layout(self, source: etree._Element, name: str) -> bool:
@@ -264,20 +252,20 @@ class _Cleaner:
             name = name_of(element)
             if (name == "table" and element is not table) or element in self._notes.notes:
                 return True
-            if _classes(element) & _LINE_NUMBERS and table.find(".//{*}pre") is not None:
+            if classes_of(element) & LINE_NUMBERS and table.find(".//{*}pre") is not None:
                 return True
             cells += name in ("td", "th")
         return cells < 2
 
     def _code(self, source: etree._Element) -> None:
-        text = "".join(_code_strings(source, self._notes.hidden))
+        text = "".join(code_strings(source, self._notes.hidden))
         text = clean_text(text.replace("\r\n", "\n").replace("\r", "\n")).replace("\u00a0", " ")
         lines = text.split("\n")
         while lines and not lines[0].strip():
             lines.pop(0)
         text = "\n".join(lines).rstrip()
         if text:
-            self._out.code(text, _code_language(source))
+            self._out.code(text, code_language(source))
         for image in source.iter():
             if name_of(image) == "img":
                 self._image(image)
@@ -363,106 +351,8 @@ class _Cleaner:
 
     def _about(self, source: etree._Element) -> dict[str, str]:
         about = {}
-        if direction := _direction(source):
+        if direction := direction_of(source):
             about["dir"] = direction
-        if language := _language(source):
+        if language := language_of(source):
             about["lang"] = language
         return about
-
-
-def _is_hidden(source: etree._Element, name: str) -> bool:
-    if "hidden" in source.attrib or _HIDDEN_STYLE.search(source.get("style") or ""):
-        return True
-    classes = _classes(source)
-    kinds = {*attribute(source, "type").split(), *attribute(source, "role").split()}
-    # KaTeX and MathJax draw a second time what their MathML says.
-    return bool(
-        classes & {"katex-html", "MathJax_Preview", "MathJax_SVG"}
-        or kinds & {"pagebreak", "doc-pagebreak"}
-        or (name == "td" and classes & _LINE_NUMBERS)
-        or (name == "svg" and _inside_mathjax(source))
-    )
-
-
-def _inside_mathjax(source: etree._Element) -> bool:
-    return any(
-        name_of(parent) == "mjx-container" and any(name_of(e) == "math" for e in parent.iter())
-        for parent in source.iterancestors()
-    )
-
-
-def _copy_numbers(source: etree._Element, made: etree._Element, name: str) -> None:
-    if name == "ol":
-        style = (source.get("style") or "").lower()
-        words = [source.get("type") or "", *(source.get("class") or "").split()]
-        words += re.findall(r"list-style(?:-type)?\s*:\s*([\w-]+)", style)
-        kind = next((_LIST_TYPES[word] for word in words if word in _LIST_TYPES), "1")
-        if kind != "1":
-            made.set("type", kind)
-    for key, least, most in (
-        ("start", -9999, 99_999), ("value", -9999, 99_999), ("colspan", 2, 100), ("rowspan", 2, 500)
-    ):  # fmt: skip
-        allowed = {"start": ("ol",), "value": ("li",)}.get(key, ("td", "th"))
-        value = (source.get(key) or "").strip()
-        if name in allowed and re.match(r"-?\d{1,6}\Z", value) and least <= int(value):
-            made.set(key, str(min(int(value), most)))
-
-
-def _code_strings(source: etree._Element, hidden: set[etree._Element]) -> list[str]:
-    """The text of a code block in pieces, each of its inner blocks on lines of its own."""
-    strings = [source.text or ""]
-    for child in source:
-        name = name_of(child)
-        if name == "br":
-            strings.append("\n")
-        elif _is_code(child, name) and child not in hidden:
-            inner = _code_strings(child, hidden)
-            if name == "div" or name in _BLOCKS:
-                inner = ["\n" * (not _ends_line(strings)), *inner, "\n" * (not _ends_line(inner))]
-            strings += inner
-        strings.append(child.tail or "")
-    return strings
-
-
-def _is_code(element: etree._Element, name: str) -> bool:
-    if not name or name in _DROPPED or _is_hidden(element, name):
-        return False
-    return not _classes(element) & _LINE_NUMBERS
-
-
-def _ends_line(strings: list[str]) -> bool:
-    last = next((string for string in reversed(strings) if string), "\n")
-    return last.endswith("\n")
-
-
-def _code_language(source: etree._Element) -> str:
-    candidates = [source, *(e for e in source if name_of(e) == "code")]
-    candidates += list(source.iterancestors())[:3]
-    for element in candidates:
-        names = element.get("class") or ""
-        found = [*_CODE_CLASS.findall(names), *_PANDOC_CODE.findall(names)]
-        found.append(element.get("data-lang") or element.get("data-language") or "")
-        for language in found:
-            if language and language.lower() not in _NO_LANGUAGE:
-                return str(language).lower()
-    return ""
-
-
-def _guess_direction(body: etree._Element) -> str:
-    text = "".join(map(str, body.itertext()))
-    rtl = len(_RIGHT_TO_LEFT.findall(text))
-    return "rtl" if rtl and 2 * rtl > sum(map(str.isalpha, text)) else ""
-
-
-def _direction(source: etree._Element) -> str:
-    value = (source.get("dir") or "").lower()
-    return value if value in ("ltr", "rtl") else ""
-
-
-def _language(source: etree._Element) -> str:
-    value = attribute(source, "lang").strip()
-    return value if _LANGUAGE_TAG.match(value) else ""
-
-
-def _classes(source: etree._Element) -> set[str]:
-    return set((source.get("class") or "").split())
