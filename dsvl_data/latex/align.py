@@ -1,0 +1,345 @@
+"""An article's Markdown cut where its PDF's pages end: Article and PDF pages in, page texts out.
+
+1. Floats and footnotes are looked for on all pages and taken out of them (`floats`).
+2. The flow's words are aligned with what the pages have left (`matching`).
+3. The flow is cut where the page of its words changes (`cutting`), and each page's text put
+   together: the flow's pieces, floats where the page shows them (after the paragraph that they
+   interrupt), footnotes at the end.
+
+A word broken over two pages stands on both as they show it: "exam-" and "ple".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from dsvl_data.latex.article import Article, Block, Kind
+from dsvl_data.latex.cutting import (
+    Piece,
+    Unit,
+    cut,
+    pages_by_majority,
+    piece_text,
+    place_units,
+    units_of,
+)
+from dsvl_data.latex.differences import Difference, Source, differences, mend_citations
+from dsvl_data.latex.floats import Placement, place_blocks
+from dsvl_data.latex.matching import match_words, slide, without_isolated
+from dsvl_data.latex.pdf_lines import Zone
+from dsvl_data.latex.pdf_words import PdfPage
+from dsvl_data.latex.sequences import (
+    BlockWords,
+    Vocabulary,
+    block_words,
+    join_broken,
+    pdf_stream,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a block that a page shows: `block.markdown[start:end]`.
+
+    `broken` says that it ends within a word that the next page goes on with.
+    """
+
+    block: Block
+    start: int
+    end: int
+    broken: bool = False
+
+    @property
+    def text(self) -> str:
+        """Its Markdown, whole in itself."""
+        return piece_text(self.block, self.start, self.end, broken=self.broken)
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedPage:
+    """What a page shows, as Markdown, and how well it agrees with the PDF's text layer.
+
+    `parts` are the flow's, `floats` and `footnotes` those that the page shows; `text` has them all
+    as the page orders them. `words` counts the text's words outside formulas, `precision` is
+    the share of them that the page has at their place; `coverage` the share of the page's words
+    (formulas', digits and pictures' apart) that the text has. `top` and `bottom` count the words
+    beyond the first and last match, on either side, which may belong to the neighbouring page;
+    `torn` blocks that the page's ends cut though Markdown can't; `unplaced` words of the flow
+    that belong here but that the page does not show, which are left out; `mended` citations.
+    """
+
+    number: int
+    parts: tuple[Part, ...]
+    floats: tuple[Part, ...]
+    footnotes: tuple[Part, ...]
+    text: str
+    words: int
+    precision: float
+    coverage: float
+    top: int = 0
+    bottom: int = 0
+    torn: int = 0
+    unplaced: int = 0
+    mended: int = 0
+    differences: tuple[Difference, ...] = ()
+
+
+def align(article: Article, pages: Sequence[PdfPage]) -> list[AlignedPage]:
+    """Cut an article into the texts of the pages of its PDF, one for each page, in order.
+
+    Every word of `article.flow` is on exactly one page or counted as `unplaced` there; a float or
+    a footnote that no page shows is on none. Citations that the PDF prints in another style
+    ("[6]" for "Hagberg et al. (2008)") are mended from it.
+    """
+    if not pages:
+        return []
+    alignment = _Alignment(article, pages)
+    mended, edits = mend_citations(article, alignment.differences())
+    if not edits:
+        return alignment.pages()
+    aligned = _Alignment(mended, pages).pages()
+    return [replace(page, mended=edits[page.number]) for page in aligned]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What is counted on one page while the pages are put together."""
+
+    parts: list[tuple[Part, int]]  # with the place in the stream of its first word found
+    floats: list[tuple[Part, int]]
+    footnotes: list[tuple[Part, int]]
+    words: int = 0
+    found: int = 0
+    torn: int = 0
+    unplaced: int = 0
+
+
+class _Alignment:
+    """One article against one PDF."""
+
+    def __init__(self, article: Article, pages: Sequence[PdfPage]) -> None:
+        vocabulary = Vocabulary()
+        self.article = article
+        self.flow = block_words(article.flow, vocabulary)
+        self.floats = block_words(article.floats, vocabulary)
+        self.footnotes = block_words(article.footnotes, vocabulary)
+        self.stream = pdf_stream(pages, vocabulary)
+        self.taken = np.zeros(len(self.stream.ids), dtype=bool)
+        self.matched = np.zeros(len(self.stream.ids), dtype=bool)
+        called = self._called_for()
+        self.float_places = self._place(self.floats, Zone.CAPTION, called)
+        self.footnote_places = self._place(self.footnotes, Zone.FOOTNOTE, called)
+        rest = [
+            j
+            for j in np.flatnonzero(~self.taken).tolist()
+            if self.stream.zone[j] is not Zone.FOOTNOTE
+        ]
+        self.rest, ids, self.halves = join_broken(self.stream, rest, vocabulary)
+        breaks = [*(self.stream.breaks[j] for j in self.rest), True]
+        pairs = slide(match_words(self.flow.ids, ids), self.flow.ids, ids, breaks)
+        self.pairs = without_isolated(pairs, self.flow.weights)
+        for _, j in self.pairs:
+            self.matched[self.rest[j]] = True
+            if (half := self.halves.get(self.rest[j])) is not None:
+                self.matched[half] = True
+
+    def _called_for(self) -> list[float]:
+        """About the page of each block of the flow."""
+        marks = match_words(self.flow.ids, self.stream.ids)
+        pages = []
+        at = 0
+        for first in self.flow.first:
+            while at + 1 < len(marks) and marks[at][0] < first:
+                at += 1
+            pages.append(float(self.stream.page[marks[at][1]]) if marks else 0.0)
+        return pages
+
+    def _place(self, blocks: BlockWords, zone: Zone, called: list[float]) -> list[Placement]:
+        expected = [called[block.anchor] for block in blocks.blocks]
+        places = place_blocks(blocks, self.stream, self.taken, zone=zone, expected=expected)
+        for place in places:
+            self.matched[[j for _, j in place.pairs]] = True
+        return places
+
+    def differences(self) -> list[Difference]:
+        """Where text and pages disagree, everywhere but at the pages' ends."""
+        flow = [(i, self.rest[j]) for i, j in self.pairs]
+        found = list(differences(Source.FLOW, self.flow, self.stream, flow))
+        for source, blocks, places in (
+            (Source.FLOATS, self.floats, self.float_places),
+            (Source.FOOTNOTES, self.footnotes, self.footnote_places),
+        ):
+            for place in places:
+                found.extend(differences(source, blocks, self.stream, place.pairs))
+        return found
+
+    def pages(self) -> list[AlignedPage]:
+        """Put all pages together."""
+        tallies = [_Tally([], [], []) for _ in self.stream.pages]
+        ends = self._place_flow(tallies)
+        self._place_others(tallies)
+        unlike: list[list[Difference]] = [[] for _ in tallies]
+        for difference in self.differences():
+            unlike[difference.page].append(difference)
+        return [
+            self._page(number, tally, ends[number], unlike[number])
+            for number, tally in enumerate(tallies)
+        ]
+
+    def _place_flow(self, tallies: list[_Tally]) -> list[tuple[int, int]]:
+        """Put the flow's pieces on their pages; returns the uncertain words at each page's ends."""
+        pairs = dict(self.pairs)
+        units = units_of(self.flow)
+        pages, torn = place_units(units, self.flow, self.stream, pairs, self.rest)
+        self._drop_unshown(units, pages, pairs, tallies)
+        for n in torn:
+            shown_by = {
+                self.stream.page[self.rest[pairs[i]]]
+                for i in range(units[n].first, units[n].end)
+                if i in pairs
+            }
+            for page in shown_by:
+                tallies[page].torn += 1
+        loose = [[0, 0] for _ in tallies]
+        seen = [False] * len(tallies)
+        for unit, page in zip(units, pages, strict=True):
+            for i in range(unit.first, unit.end) if page >= 0 else ():
+                if i in pairs:
+                    seen[page] = True
+                    loose[page][1] = 0
+                if self.flow.words[i].opaque:
+                    continue
+                tallies[page].words += 1
+                tallies[page].found += i in pairs
+                if i not in pairs:
+                    loose[page][1] += 1
+                    loose[page][0] += not seen[page]
+        broken = {
+            i: self.stream.keys[self.rest[j]]
+            for i, j in self.pairs
+            if (half := self.halves.get(self.rest[j])) is not None
+            and self.stream.page[half] == self.stream.page[self.rest[j]] + 1
+        }
+        places: dict[tuple[int, int], int] = {}
+        for i, j in reversed(self.pairs):
+            places[self.flow.block[i], self.stream.page[self.rest[j]]] = self.rest[j]
+        for piece in cut(units, pages, self.flow, broken):
+            tally = tallies[piece.page]
+            before = tally.parts[-1][1] if tally.parts else -1
+            place = places.get((piece.block, piece.page), before)
+            tally.parts.append((self._part(self.flow, piece), place))
+        return [(top, bottom) for top, bottom in loose]
+
+    def _drop_unshown(
+        self,
+        units: Sequence[Unit],
+        pages: list[int],
+        pairs: Mapping[int, int],
+        tallies: list[_Tally],
+    ) -> None:
+        """Leave out whole blocks without a match where the pages have no words left for them."""
+        n = 0
+        before = -1  # the last match before the block, as an index into `rest`
+        while n < len(units):
+            end = n
+            while end < len(units) and units[end].block == units[n].block:
+                end += 1
+            words = range(units[n].first, units[end - 1].end)
+            here = [pairs[i] for i in words if i in pairs]
+            prose = sum(not self.flow.words[i].opaque for i in words)
+            if prose and not here:
+                after = next(
+                    (pairs[i] for i in range(words.stop, len(self.flow.words)) if i in pairs),
+                    len(self.rest),
+                )
+                left = sum(self.stream.prose[j] for j in self.rest[before + 1 : after])
+                if left < 0.3 * prose:
+                    tallies[pages[n]].unplaced += prose
+                    pages[n:end] = [-1] * (end - n)
+            elif here:
+                before = here[-1]
+            n = end
+
+    def _place_others(self, tallies: list[_Tally]) -> None:
+        """Put floats and footnotes on the pages that show them."""
+        for blocks, places, into in (
+            (self.floats, self.float_places, "floats"),
+            (self.footnotes, self.footnote_places, "footnotes"),
+        ):
+            units_by_block: dict[int, list[Unit]] = {}
+            for unit in units_of(blocks):
+                units_by_block.setdefault(unit.block, []).append(unit)
+            for place in places:
+                units = units_by_block[place.block]
+                found = dict(place.pairs)
+                pages = pages_by_majority(units, {i: self.stream.page[j] for i, j in place.pairs})
+                for unit, page in zip(units, pages, strict=True):
+                    for i in range(unit.first, unit.end):
+                        if not blocks.words[i].opaque:
+                            tallies[page].words += 1
+                            tallies[page].found += i in found
+                for piece in cut(units, pages, blocks, {}):
+                    at = min(j for j in found.values() if self.stream.page[j] == piece.page)
+                    getattr(tallies[piece.page], into).append((self._part(blocks, piece), at))
+
+    @staticmethod
+    def _part(blocks: BlockWords, piece: Piece) -> Part:
+        return Part(blocks.blocks[piece.block], piece.start, piece.end, piece.broken)
+
+    def _page(
+        self, number: int, tally: _Tally, ends: tuple[int, int], unlike: list[Difference]
+    ) -> AlignedPage:
+        stream = self.stream
+        here = range(stream.first[number], stream.first[number + 1])
+        shown = [j for j in here if stream.prose[j] and stream.zone[j] is not Zone.FIGURE]
+        covered = sum(bool(self.matched[j]) for j in shown)
+        body = [j for j in here if stream.zone[j] is Zone.BODY and not self.taken[j]]
+        hits = [k for k, j in enumerate(body) if self.matched[j]]
+        head = body[: hits[0]] if hits else body
+        tail = body[hits[-1] + 1 :] if hits else body
+        top = ends[0] + sum(stream.prose[j] for j in head)
+        bottom = ends[1] + sum(stream.prose[j] for j in tail)
+        tally.floats.sort(key=lambda placed: placed[1])
+        tally.footnotes.sort(key=lambda placed: placed[1])
+        return AlignedPage(
+            number,
+            tuple(part for part, _ in tally.parts),
+            tuple(part for part, _ in tally.floats),
+            tuple(part for part, _ in tally.footnotes),
+            _page_text(tally),
+            tally.words,
+            tally.found / tally.words if tally.words else 1.0,
+            covered / len(shown) if shown else 1.0,
+            top if number else 0,
+            bottom if number + 1 < len(stream.pages) else 0,
+            tally.torn,
+            tally.unplaced,
+            differences=tuple(unlike),
+        )
+
+
+def _page_text(tally: _Tally) -> str:
+    """The Markdown of a page: each float before the first part that starts behind it."""
+    ordered: list[Part] = []
+    waiting = list(tally.floats)
+    for part, place in tally.parts:
+        while waiting and waiting[0][1] < place:
+            ordered.append(waiting.pop(0)[0])
+        ordered.append(part)
+    ordered.extend(part for part, _ in waiting + tally.footnotes)
+    text = ""
+    last: Part | None = None
+    for part in ordered:
+        if not (markdown := part.text):
+            continue
+        listed = (
+            last is not None
+            and last.block.kind is part.block.kind
+            and (part.block.kind in (Kind.ITEM, Kind.REFERENCE))
+        )
+        text += (("\n" if listed else "\n\n") if last is not None else "") + markdown
+        last = part
+    return text
