@@ -7,43 +7,25 @@ judged by the function's body where the notebook has it, else by the method's na
 from __future__ import annotations
 
 import ast
-import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 
-#: Methods that, called for their effect, have none on the object: they print, show or draw it.
-_READ_ONLY = re.compile(
-    r"(?:get|is|has|to|iter|print|show|plot|describe|predict|select|value)(?:_\w+)?|"
-    r"head|tail|info|hist|boxplot|sample|copy|keys|values|items|count|summary|score|evaluate|"
-    r"transform|corr|cov|groupby|query|unique|nunique|sum|mean|median|std|var|min|max|argmin|"
-    r"argmax|any|all|dot|join|split|format|index|lower|upper|strip|startswith|endswith|"
-    r"sort_values|sort_index|drop|dropna|fillna|merge|pivot|pivot_table|rename|astype|apply|"
-    r"map|agg|aggregate|isnull|isna|notnull|diff|cumsum|rolling|resample|explain|savefig|save|"
-    r"display|_repr_\w+|lineplot|pie|bar|barh|line|scatter|area|kde|hexbin"
+from pipelines.notebook_calls import (
+    ARGUMENT_MUTATORS,
+    CANVAS_MAKERS,
+    MUTATORS,
+    READ_ONLY,
+    SETTINGS,
+    attributes,
+    called_name,
+    is_false,
+    is_plain_chain,
+    root_name,
+    shared_names,
+    target_names,
 )
-#: Methods that change their object even where their result is used.
-_MUTATORS = re.compile(
-    r"(?:add|set|run|train|fit|partial_fit|pop|register|load|append|insert|remove|update|step)"
-    r"(?:_\w+)?|extend|clear|setdefault|next|read|readline|readlines|write|seed|shuffle|discard|"
-    r"popitem|warmup|burn|advance|compile|build|reset|\w+_"
-)
-#: On these (axes, figures) drawing is a change, whatever the method is called.
-_CANVAS_MAKERS = re.compile(
-    r"subplots?|subplot2grid|subplot_mosaic|axes|[fF]igure|gc[af]|add_(?:subplot|axes|gridspec)|"
-    r"twin[xy]|inset_axes|(?:Facet|Pair|Joint|Image)Grid|Map|make_subplots|Scene"
-)
-#: Functions that change the argument they are given.
-_ARGUMENT_MUTATORS = re.compile(
-    r"shuffle|fill_diagonal|put|putmask|place|copyto|heappush|heappop|heapify|heapreplace|"
-    r"insort(?:_\w+)?|setattr|delattr|next|setp|train\w*|fit\w*|load_state_dict|\w+_"
-)
-#: Functions of a library that are its settings.
-_SETTINGS = re.compile(
-    r"(?:set|register|config|configure|enable|init|seed|manual_seed|use|basic)(?:_\w+|[A-Z]\w*)?|"
-    r"rc|rc_file|update|reset_defaults|rcdefaults|filterwarnings|simplefilter|output_notebook|"
-    r"extension|append|insert|style|theme"
-)
+
 #: Libraries that draw through matplotlib, so that its settings change their figures too.
 _MATPLOTLIB = frozenset(
     {"matplotlib", "mpl_toolkits", "pylab", "seaborn", "pandas", "geopandas", "corner", "arviz"}
@@ -207,15 +189,15 @@ class _Reader(ast.NodeVisitor):
 
     def _call(self, node: ast.Call, *, discarded: bool) -> None:
         self.generic_visit(node)
-        name = _last_name(node.func)
+        name = called_name(node.func)
         arguments = [*node.args, *(k.value for k in node.keywords)]
         for keyword in node.keywords:
-            if keyword.arg == "inplace" and not _is_false(keyword.value):
+            if keyword.arg == "inplace" and not is_false(keyword.value):
                 self._change(node.func)
             elif keyword.arg in ("out", "ax"):
                 self._change(keyword.value)
-        root = _root(node.func)
-        mutator = _ARGUMENT_MUTATORS.fullmatch(name) and (discarded or name in ("next", "heappop"))
+        root = root_name(node.func)
+        mutator = ARGUMENT_MUTATORS.fullmatch(name) and (discarded or name in ("next", "heappop"))
         if mutator and (isinstance(node.func, ast.Name) or root in self.libraries):
             for argument in arguments:
                 self._change(argument)
@@ -225,15 +207,15 @@ class _Reader(ast.NodeVisitor):
         if not isinstance(node.func, ast.Attribute):
             return
         if root in self.libraries:
-            if _plain_chain(node.func) and any(map(_SETTINGS.fullmatch, _attributes(node.func))):
+            if is_plain_chain(node.func) and any(map(SETTINGS.fullmatch, attributes(node.func))):
                 self._change(node.func)
         elif discarded:
             # On a canvas a call that merely looks read-only (`ax.plot`) draws; see `_link`.
-            if _READ_ONLY.fullmatch(name):
+            if READ_ONLY.fullmatch(name):
                 self._change_canvas(root)
             else:
                 self._change(node.func)
-        elif _MUTATORS.fullmatch(name):
+        elif MUTATORS.fullmatch(name):
             self._change(node.func)
         else:
             self._change_canvas(root)
@@ -247,7 +229,7 @@ class _Reader(ast.NodeVisitor):
             if parameter in function.changes:
                 self._change(value)
             if f"#{parameter}" in function.changes:
-                self._change_canvas(_root(value))
+                self._change_canvas(root_name(value))
 
     # Scopes
 
@@ -350,7 +332,7 @@ class _Reader(ast.NodeVisitor):
         self.visit(node.iter)
         before = set(self.bound)
         self.visit(node.target)
-        for source in _elements(node.iter):
+        for source in shared_names(node.iter):
             self._alias_all(node.target, source)
         self._branches(node.body, node.orelse, [])
         self.names.weak |= self.bound - before
@@ -422,7 +404,7 @@ class _Reader(ast.NodeVisitor):
             self.names.uses.add(name)
 
     def _change(self, node: ast.expr) -> None:
-        root = _root(node)
+        root = root_name(node)
         if root is not None:
             self.names.changes.add(root)
 
@@ -436,13 +418,13 @@ class _Reader(ast.NodeVisitor):
 
     def _link(self, target: ast.expr, value: ast.expr) -> None:
         """Note which objects and functions a target may share with the value assigned to it."""
-        for source in _elements(value):
+        for source in shared_names(value):
             self._alias_all(target, source)
-        targets = _target_names(target)
-        if isinstance(value, ast.Call) and _CANVAS_MAKERS.fullmatch(_last_name(value.func)):
+        targets = target_names(target)
+        if isinstance(value, ast.Call) and CANVAS_MAKERS.fullmatch(called_name(value.func)):
             # Figure and axes are one picture, and so are axes and the figure they were made on;
             # `#name` stands for what is drawn on it.
-            root = _root(value.func)
+            root = root_name(value.func)
             family = [*targets, *([root] if root and root not in self.libraries else [])]
             self.names.aliases.update((family[0], other) for other in family[1:])
             self.names.aliases.update((f"#{name}", name) for name in family)
@@ -465,69 +447,7 @@ class _Reader(ast.NodeVisitor):
                 self.names.late[name] |= late
 
     def _alias_all(self, target: ast.expr, source: str) -> None:
-        for name in _target_names(target):
+        for name in target_names(target):
             if name != source and source not in self.libraries:
                 self.names.aliases.add((name, source))
                 self.names.aliases.add((f"#{name}", f"#{source}"))
-
-
-def _root(node: ast.expr) -> str | None:
-    """The name at the bottom of `a.b[0].c()`: `a`."""
-    inner: ast.AST = node
-    while isinstance(inner, ast.Attribute | ast.Subscript | ast.Call | ast.Starred):
-        inner = inner.func if isinstance(inner, ast.Call) else inner.value
-    return inner.id if isinstance(inner, ast.Name) else None
-
-
-def _elements(value: ast.expr) -> list[str]:
-    """Names whose object, or a part of it, the value may be: `a`, `a.b[0]`, `zip(a, b)`."""
-    if isinstance(value, ast.Name):
-        return [value.id]
-    if isinstance(value, ast.Attribute | ast.Subscript | ast.Starred):
-        return _elements(value.value)
-    if isinstance(value, ast.Tuple | ast.List):
-        return [name for item in value.elts for name in _elements(item)]
-    if isinstance(value, ast.Dict):
-        return [name for item in value.values for name in _elements(item)]
-    if isinstance(value, ast.IfExp):
-        return _elements(value.body) + _elements(value.orelse)
-    if isinstance(value, ast.Call):
-        name = _last_name(value.func)
-        if name in ("zip", "enumerate", "reversed", "iter", "list", "asarray"):
-            return [n for argument in value.args for n in _elements(argument)]
-        views = ("ravel", "flatten", "reshape", "items", "values", "get", "view", "setdefault")
-        if isinstance(value.func, ast.Attribute) and name in views:
-            return _elements(value.func.value)
-    return []
-
-
-def _target_names(target: ast.expr) -> list[str]:
-    return [
-        node.id
-        for node in ast.walk(target)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
-    ]
-
-
-def _last_name(function: ast.expr) -> str:
-    if isinstance(function, ast.Attribute):
-        return function.attr
-    return function.id if isinstance(function, ast.Name) else ""
-
-
-def _attributes(function: ast.expr) -> list[str]:
-    found = []
-    while isinstance(function, ast.Attribute):
-        found.append(function.attr)
-        function = function.value
-    return found
-
-
-def _plain_chain(function: ast.expr) -> bool:
-    while isinstance(function, ast.Attribute):
-        function = function.value
-    return isinstance(function, ast.Name)
-
-
-def _is_false(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and node.value is False
