@@ -146,6 +146,14 @@ for my $finder (qw(pathname_find pathname_findall)) {
     @found = grep { defined && (!/\.xml$/i || below(real($_), @CODE, $WORK)) } @found;
     return $finder eq 'pathname_find' ? $found[0] : @found; }; }
 
+# kpsewhich looks into the article's folder too; TeX's own trees hold no bindings.
+{ no strict 'refs';
+  my $ask = \&LaTeXML::Util::Pathname::pathname_kpsewhich;
+  *LaTeXML::Util::Pathname::pathname_kpsewhich = sub {
+    my @names = grep { defined && !/\.(?:ltxml|latexml|xml)$/i } @_;
+    my $found = @names ? $ask->(@names) : undef;
+    return defined $found && may_read($found) ? $found : undef; }; }
+
 # An absolute name is looked at by -f alone, which would tell what exists.
 INIT {
   if (my $find = defined &LaTeXML::Package::FindFile_aux && \&LaTeXML::Package::FindFile_aux) {

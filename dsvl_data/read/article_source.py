@@ -1,0 +1,421 @@
+"""The source of an arXiv article: unpacked within limits, its main file and its own PDF found.
+
+In: the bytes of a submission (a gzipped tar, a gzipped TeX file, a tar, a zip, a TeX file) that
+nobody trusts. Out: its files in a folder, and the candidates for main file and PDF in order,
+each with what speaks for and against it; whoever converts tries them in that order.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
+
+import pymupdf
+import yaml
+
+from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.read.gzips import GzipReader
+from dsvl_data.read.zips import ZipArchive
+
+MAX_FILES = 10_000
+MAX_FILE_BYTES = 200_000_000
+MAX_TOTAL_BYTES = 1_000_000_000
+_MAX_DEPTH = 16
+_SNIFFED = 1 << 16
+_READ_BYTES = 4 << 20
+_CHUNK = 1 << 20
+_WITHDRAWN_BYTES = 4000
+
+_TEX_NAMES = (".tex", ".ltx", ".latex", ".txt", "")
+_COMMENT = re.compile(r"(?<!\\)((?:\\\\)*)%[^\n]*")
+_CLASS = re.compile(r"\\document(?:class|style)\s*(?:\[[^\]]*\])?\s*\{\s*([^}\s]*)\s*\}")
+_BEGIN = re.compile(r"\\begin\s*\{document\}|\\document(?![a-zA-Z])")
+_PLAIN_END = re.compile(r"\\(?:bye|end)(?![a-zA-Z{])")
+_INPUT = re.compile(
+    r"\\(?:input|include|subfile|includestandalone|InputIfFileExists|loadeps)\s*"
+    r"(?:\[[^\]]*\])?\s*(?:\{([^{}]+)\}|([^\s\\{}%]+))"
+)
+_IMPORT = re.compile(r"\\(?:sub)?(?:import|inputfrom|includefrom)\*?\s*\{([^{}]*)\}\s*\{([^{}]+)\}")
+_GRAPHIC = re.compile(r"\\(?:includegraphics|includepdf|epsfig|plotone|overpic)[^{]*\{([^{}]+)\}")
+_TITLE = re.compile(r"\\(?:title|icmltitle|Title)\*?\s*(?:\[[^\]]*\]\s*)?\{")
+_WORD = re.compile(r"[^\W\d_]{3,}")
+#: Classes of what is no article, and of pieces of one.
+_LETTERS = frozenset(("letter", "scrlttr2", "dinbrief", "newlfm", "lettre"))
+_SLIDES = frozenset(("beamer", "slides", "seminar", "powerdot", "prosper", "foils", "a0poster",
+                     "tikzposter", "beamerposter", "moderncv", "europecv"))  # fmt: skip
+_PIECES = frozenset(("standalone", "subfiles", "minimal"))
+_BESIDE = re.compile(
+    r"rebuttal|response|repl(?:y|ies)|cover|letter|review|referee|checklist|changes|diff|"
+    r"old|backup|copy|template|sample|example|readme|bare_|test|poster|slides|talk|figure|\bfig|"
+    r"table|tikz",
+    re.IGNORECASE,
+)
+_SUPPLEMENT = re.compile(r"supp|appendix|appendices|\bsm\b|\bsi\b|_si\b|_sm\b", re.IGNORECASE)
+_MAIN_NAMES = frozenset(("main", "ms", "paper", "article", "arxiv", "manuscript", "root", "draft",
+                         "preprint", "thesis"))  # fmt: skip
+_FIGURE_FOLDERS = re.compile(r"fig|img|image|plot|graphic|pic|diagram|asset", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A main file or a PDF: its path in the folder, its score, and what made it."""
+
+    path: str
+    score: float
+    reasons: tuple[str, ...]
+
+
+def unpack_source(source: bytes, folder: Path, *, name: str = "paper") -> None:
+    """Write the files of a submission to an empty folder; a single TeX file is `name` + `.tex`.
+
+    Links and devices are left out. Raises `DocumentError`: `EMPTY_DOCUMENT`, `WITHDRAWN` (a stub
+    that says so), `PDF_ONLY`, `NO_SOURCE` (PostScript, HTML, Word), `BAD_ARCHIVE`, `UNSAFE_PATH`
+    (a name that leads out), `ARCHIVE_BOMB` (too many files, too many bytes), `ENCRYPTED`.
+    """
+    if not source.strip(b"\0 \r\n\t"):
+        raise DocumentError(Reason.EMPTY_DOCUMENT, "no source")
+    if source.startswith(b"PK\x03\x04"):
+        _unpack_zip(source, folder)
+        return
+    if not source.startswith(b"\x1f\x8b"):
+        _unpack_stream(io.BytesIO(source), folder, name)
+        return
+    head = GzipReader(io.BytesIO(source)).read(_SNIFFED)
+    if head.startswith(b"\x1f\x8b"):  # gzipped twice, by a browser
+        head = b""
+    if head.startswith(b"PK\x03\x04"):
+        _unpack_zip(_whole(GzipReader(io.BytesIO(source))), folder)
+        return
+    _unpack_stream(GzipReader(io.BytesIO(source)), folder, name)
+
+
+def find_roots(folder: Path) -> list[Candidate]:
+    """Return the files that may be the article's main file, the likeliest first.
+
+    As arXiv finds it: what `00README` names as top level, else TeX files with a document class
+    that no other file inputs. Several may be the article: arXiv joins the PDFs of all of them.
+    Empty when there is none (`NO_SOURCE`).
+    """
+    texts = dict(_tex_files(folder))
+    top_level, ignored = _readme(folder)
+    inputs = {path: set(_inputs(path, text, texts)) for path, text in texts.items()}
+    used = {other for path, others in inputs.items() for other in others if other != path}
+    roots = []
+    for path in texts:
+        if path in ignored and path not in top_level:
+            continue
+        root = _judge_root(path, texts, inputs, used, folder)
+        if path in top_level:
+            reasons = ("00README names it", *(root.reasons if root else ()))
+            order = len(top_level) - top_level.index(path)
+            root = Candidate(path, 1000 + order, reasons)
+        if root is not None:
+            roots.append(root)
+    return sorted(roots, key=lambda root: (-root.score, root.path))
+
+
+def own_pdfs(folder: Path, roots: list[Candidate], *, name: str = "") -> list[Candidate]:
+    """Return the PDFs in the folder that may be the article's own, the likeliest first.
+
+    Figures are left out: what a TeX file includes, and what has one page and does not look like a
+    sheet of paper. With two candidates of nearly one score, only their text can decide.
+    """
+    texts = dict(_tex_files(folder))
+    figures = {
+        PurePosixPath(match[1].strip()).with_suffix("").name
+        for text in texts.values()
+        for match in _GRAPHIC.finditer(text)
+    }
+    stems = {PurePosixPath(root.path).stem.lower() for root in roots[:3]}
+    title = title_words(texts[roots[0].path]) if roots and roots[0].path in texts else set()
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() != ".pdf" or not path.is_file() or path.is_symlink():
+            continue
+        candidate = _judge_pdf(path, folder, stems, name, figures, title)
+        if candidate is not None:
+            found.append(candidate)
+    return sorted(found, key=lambda pdf: (-pdf.score, pdf.path))
+
+
+def title_words(text: str) -> set[str]:
+    """Return the lower-case words of a TeX file's title, without its macros."""
+    match = _TITLE.search(text)
+    if match is None:
+        return set()
+    level, end = 1, match.end()
+    while end < len(text) and level:
+        level += {"{": 1, "}": -1}.get(text[end], 0)
+        end += 1
+    bare = re.sub(r"\\[a-zA-Z]+\*?", " ", text[match.end() : end])
+    return {word.lower() for word in _WORD.findall(bare)}
+
+
+def _unpack_zip(source: bytes, folder: Path) -> None:
+    archive = ZipArchive(source)
+    writer = _Writer(folder)
+    for name in archive.names:
+        writer.add(name, io.BytesIO(archive.read(name)))
+    writer.finish()
+
+
+def _unpack_stream(stream: IO[bytes] | GzipReader, folder: Path, name: str) -> None:
+    """Unpack a tar, or write the one file that it is."""
+    head = stream.read(_SNIFFED)
+    stream.seek(0)
+    if not _is_tar(head):
+        _write_single(head, stream, folder, name)
+        return
+    writer = _Writer(folder)
+    try:
+        with tarfile.open(fileobj=cast("IO[bytes]", stream), mode="r|") as archive:
+            for member in archive:
+                if member.isreg() and not member.issparse():
+                    inside = archive.extractfile(member)
+                    assert inside is not None
+                    writer.add(member.name, inside)
+                elif not member.isdir():
+                    writer.check(member.name)
+                writer.count()
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+        raise DocumentError(Reason.BAD_ARCHIVE, f"tar: {error}") from error
+    writer.finish()
+
+
+def _is_tar(head: bytes) -> bool:
+    if len(head) >= 262 and head[257:262] == b"ustar":
+        return True
+    try:  # tars of before 1988 have no mark; their checksum says what they are
+        tarfile.TarInfo.frombuf(head[:512], "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
+def _write_single(head: bytes, stream: IO[bytes] | GzipReader, folder: Path, name: str) -> None:
+    start = head.lstrip()[:1024]
+    text = head[:_WITHDRAWN_BYTES].decode("utf-8", "replace")
+    if start.startswith(b"%PDF"):
+        raise DocumentError(Reason.PDF_ONLY, "the source is a PDF")
+    if start.startswith((b"%!PS", b"\x04%!PS")):
+        raise DocumentError(Reason.NO_SOURCE, "the source is PostScript")
+    if re.match(rb"(?i)<!doctype|<html|<\?xml", start):
+        raise DocumentError(Reason.NO_SOURCE, "the source is HTML")
+    if len(head) < _SNIFFED and _CLASS.search(text) is None and _is_withdrawal(text):
+        raise DocumentError(Reason.WITHDRAWN, " ".join(text.replace("%auto-ignore", "").split()))
+    if b"\0" in head:
+        raise DocumentError(Reason.NO_SOURCE, "the source is neither TeX nor an archive")
+    writer = _Writer(folder)
+    writer.add(f"{re.sub(r'[^A-Za-z0-9._-]', '_', name) or 'paper'}.tex", stream)
+
+
+def _is_withdrawal(text: str) -> bool:
+    if text.lstrip().startswith("%auto-ignore"):
+        return True
+    return re.search(r"\bwithdrawn\b", text) is not None and "\\" not in text
+
+
+def _whole(stream: GzipReader) -> bytes:
+    made = bytearray()
+    while chunk := stream.read(_CHUNK):
+        made += chunk
+        if len(made) > MAX_FILE_BYTES:
+            raise DocumentError(Reason.ARCHIVE_BOMB, f"more than {MAX_FILE_BYTES} bytes")
+    return bytes(made)
+
+
+class _Writer:
+    """Writes the files of one submission below a folder, and counts."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._members = 0
+        self._bytes = 0
+        self._files = 0
+
+    def count(self) -> None:
+        self._members += 1
+        if self._members > MAX_FILES:
+            raise DocumentError(Reason.ARCHIVE_BOMB, f"more than {MAX_FILES} members")
+
+    def check(self, name: str) -> PurePosixPath:
+        path = PurePosixPath(name.replace("\\", "/"))
+        if path.is_absolute() or ".." in path.parts or "\0" in name or not path.parts:
+            raise DocumentError(Reason.UNSAFE_PATH, f"{name!r} leads out of the archive")
+        if len(path.parts) > _MAX_DEPTH:
+            raise DocumentError(Reason.ARCHIVE_BOMB, f"{name!r} is too deep")
+        return path
+
+    def add(self, name: str, content: IO[bytes] | IO[Any] | GzipReader) -> None:
+        target = self._folder.joinpath(*self.check(name).parts)
+        written = 0
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("wb") as file:
+                while chunk := content.read(_CHUNK):
+                    written += len(chunk)
+                    if written > MAX_FILE_BYTES or self._bytes + written > MAX_TOTAL_BYTES:
+                        raise DocumentError(
+                            Reason.ARCHIVE_BOMB, f"{name!r} and before: too many bytes"
+                        )
+                    file.write(chunk)
+        except (OSError, UnicodeEncodeError) as error:  # names too long, a file that is a folder
+            raise DocumentError(Reason.BAD_ARCHIVE, f"{name!r}: {error}") from error
+        self._bytes += written
+        self._files += 1
+
+    def finish(self) -> None:
+        if not self._files:
+            raise DocumentError(Reason.EMPTY_DOCUMENT, "an archive without files")
+
+
+def _tex_files(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield (path, text without comments) of each file that may be TeX, in order of paths."""
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() not in _TEX_NAMES or path.is_symlink() or not path.is_file():
+            continue
+        with path.open("rb") as file:
+            data = file.read(_READ_BYTES)
+        if b"\0" in data or b"\\" not in data:
+            continue
+        text = data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")
+        yield path.relative_to(folder).as_posix(), _COMMENT.sub(r"\1", text)
+
+
+def _readme(folder: Path) -> tuple[list[str], set[str]]:
+    """Return the files that `00README` names as top level, in order, and those to ignore."""
+    top_level: list[str] = []
+    ignored: set[str] = set()
+    for path in sorted(folder.iterdir()):
+        name = path.name.lower()
+        if not name.startswith("00readme") or not path.is_file() or path.is_symlink():
+            continue
+        text = path.read_bytes()[:_READ_BYTES].decode("utf-8", "replace")
+        if name.endswith((".json", ".yaml", ".yml")):
+            for source, usage in _readme_sources(text, name):
+                if usage == "toplevel":
+                    top_level.append(source)
+                elif usage == "ignore":
+                    ignored.add(source)
+            continue
+        for line in text.splitlines():
+            words = line.split()
+            if len(words) >= 2 and "toplevelfile" in words[1:]:
+                top_level.append(words[0])
+            elif len(words) >= 2 and "ignore" in words[1:]:
+                ignored.add(words[0])
+    return top_level, ignored
+
+
+def _readme_sources(text: str, name: str) -> Iterator[tuple[str, str]]:
+    try:
+        read = json.loads(text) if name.endswith(".json") else yaml.safe_load(text)
+    except (ValueError, RecursionError, yaml.YAMLError):
+        return  # arXiv's own compiler falls back to searching, too
+    sources = read.get("sources") if isinstance(read, dict) else None
+    for source in sources if isinstance(sources, list) else ():
+        if isinstance(source, dict) and isinstance(source.get("filename"), str):
+            yield source["filename"], str(source.get("usage", ""))
+
+
+def _inputs(path: str, text: str, texts: dict[str, str]) -> Iterator[str]:
+    """Yield the files that a file inputs, as far as they are there."""
+    here = PurePosixPath(path).parent
+    wanted = [match[1] or match[2] for match in _INPUT.finditer(text)]
+    wanted += [f"{match[1]}/{match[2]}" for match in _IMPORT.finditer(text)]
+    for name in wanted:
+        bare = PurePosixPath(name.strip().strip('"'))
+        for base in (here, PurePosixPath()):
+            for option in (base / bare, base / f"{bare}.tex"):
+                normal = _normal(option)
+                if normal in texts:
+                    yield normal
+
+
+def _normal(path: PurePosixPath) -> str:
+    parts: list[str] = []
+    for part in path.parts:
+        if part == ".." and parts:
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    return "/".join(parts)
+
+
+def _judge_root(
+    path: str, texts: dict[str, str], inputs: dict[str, set[str]], used: set[str], folder: Path
+) -> Candidate | None:
+    """Score a file as main file; None when it cannot be one."""
+    text, name = texts[path], PurePosixPath(path)
+    document = _CLASS.search(text)
+    if document is None:
+        plain = _PLAIN_END.search(text) and path not in used
+        return Candidate(path, -100, ("plain TeX: no document class",)) if plain else None
+    whole = {path}
+    queue = [path]
+    while queue:
+        new = inputs[queue.pop()] - whole
+        whole |= new
+        queue += new
+    if not any(_BEGIN.search(texts[each]) for each in whole):
+        return None
+    size = sum(len(texts[each]) for each in whole)
+    kind = PurePosixPath(document[1]).name
+    marks: list[tuple[float, str, bool]] = [
+        (-60, "another file inputs it", path in used),
+        (-50, f"class {kind}: a letter", kind in _LETTERS),
+        (-40, f"class {kind}: slides, a poster or a life", kind in _SLIDES),
+        (-50, f"class {kind}: a piece of an article", kind in _PIECES),
+        (-25, "its name says that it lies beside the article", bool(_BESIDE.search(name.stem))),
+        (-20, "its name says supplement", bool(_SUPPLEMENT.search(name.stem))),
+        (8, "its name says article", name.stem.lower() in _MAIN_NAMES),
+        (15, "a .bbl of its name", (folder / name.with_suffix(".bbl")).is_file()),
+        (10, "a title", _any(_TITLE, whole, texts)),
+        (10, "an abstract", _any(re.compile(r"\\(?:begin\s*\{)?abstract"), whole, texts)),
+        (5, "citations", _any(re.compile(r"\\[a-zA-Z]*cite[a-zA-Z]*\b"), whole, texts)),
+        (5, "a bibliography", _any(re.compile(r"bibliography"), whole, texts)),
+        (-5.0 * (len(name.parts) - 1), "lies in a folder", len(name.parts) > 1),
+        (min(size / 5000, 20), f"{size} characters", True),
+    ]
+    score = sum(points for points, _, holds in marks if holds)
+    return Candidate(path, score, tuple(why for _, why, holds in marks if holds))
+
+
+def _any(pattern: re.Pattern[str], whole: set[str], texts: dict[str, str]) -> bool:
+    return any(pattern.search(texts[each]) for each in whole)
+
+
+def _judge_pdf(
+    path: Path, folder: Path, stems: set[str], name: str, figures: set[str], title: set[str]
+) -> Candidate | None:
+    stem, relative = path.stem.lower(), path.relative_to(folder)
+    if path.stem in figures:
+        return None
+    try:
+        with pymupdf.open(path) as document:
+            pages = document.page_count
+            first = document[0]
+            words = {word.lower() for word in _WORD.findall(first.get_text())}
+            area = first.rect.width * first.rect.height
+    except (RuntimeError, ValueError, IndexError):
+        return None
+    overlap = len(words & title) / len(title) if title else 0.0
+    if pages == 1 and area < 300_000 and overlap < 0.5:  # A5 has 250,000 square points
+        return None
+    folders = [part for part in relative.parts[:-1] if _FIGURE_FOLDERS.search(part)]
+    marks: list[tuple[float, str, bool]] = [
+        (40, "the main file's name", stem in stems),
+        (30, "the article's name", bool(name) and stem.startswith(name.lower())),
+        (20, f"{pages} pages", pages > 1),
+        (40 * overlap, f"{overlap:.0%} of the title's words on its first page", overlap > 0),
+        (-30, "lies among figures", bool(folders)),
+        (-20, "its name says that it lies beside the article", bool(_BESIDE.search(stem))),
+    ]
+    score = sum(points for points, _, holds in marks if holds)
+    return Candidate(relative.as_posix(), score, tuple(why for _, why, holds in marks if holds))

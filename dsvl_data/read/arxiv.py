@@ -1,0 +1,383 @@
+"""arXiv articles wherever they lie: the bulk tars as they are, or a plain folder of articles.
+
+In: the `InputSpec`s of a recipe, and arXiv's metadata as JSON lines when there is such a file.
+Out: one `DocumentRef` an article, which knows where its source and its PDF lie; and the bytes of
+both. Nothing is unpacked and no payload is looked at: of a bulk tar the headers are read, and a
+member is a byte range of it.
+
+Bulk tars are told by their members (`2301/2301.00001.gz`, `0001/astro-ph0001001.gz`, the same
+with `.pdf` and a version), wherever they lie and however many there are; source and PDF are
+joined by id. In a plain folder an article is a folder with TeX files (and all that is below it),
+an archive (`.tar.gz`, `.tgz`, `.tar`, `.zip`), or a single gzipped TeX file (`.gz`); its PDF may
+lie beside an archive, or in a folder among the figures, where `article_source.own_pdfs` finds it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import struct
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsvl_data import storage
+from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.pipeline import DocumentRef, InputSpec
+from dsvl_data.read.archives import InputError, list_files, refusal, tar_members
+from dsvl_data.read.gzips import open_stream, read_range
+from dsvl_data.storage import StoredFile
+
+_MEMBER = re.compile(
+    r"(?:.*/)?\d{4}/(?P<name>\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?\d{7})"
+    r"(?:v(?P<version>\d+))?\.(?P<kind>gz|pdf)"
+)
+_OLD_NAME = re.compile(r"([a-z-]+(?:\.[A-Z]{2})?)(\d{7})")
+_ID = re.compile(r"\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/?\d{7}")
+_VERSION = re.compile(r"v(\d+)$")
+_ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip", ".gz")
+_TEX = (".tex", ".ltx", ".latex")
+_README = ("00readme.xxx", "00readme.json", "00readme.yaml", "00readme.yml")
+_CHUNK = 8 << 20
+_MAX_LINE = 64 << 20
+_HEAD = struct.Struct(">8sQQ")
+_MAGIC = b"ARTICLE1"
+_ID_IN_LINE = re.compile(rb'"id"\s*:\s*"([^"\\]+)"')
+
+#: What arXiv's licence addresses are called in a recipe (SPDX where there is such an id).
+_LICENCES = {
+    "nonexclusive-distrib/1.0": "arXiv-nonexclusive-distrib-1.0",
+    "by/3.0": "CC-BY-3.0",
+    "by/4.0": "CC-BY-4.0",
+    "by-sa/4.0": "CC-BY-SA-4.0",
+    "by-nc-sa/3.0": "CC-BY-NC-SA-3.0",
+    "by-nc-sa/4.0": "CC-BY-NC-SA-4.0",
+    "by-nc-nd/4.0": "CC-BY-NC-ND-4.0",
+    "zero/1.0": "CC0-1.0",
+    "publicdomain": "CC-PDDC",
+}
+
+#: (path, offset, size) of some bytes.
+Place = tuple[str, int, int]
+
+
+@dataclass(slots=True)
+class _Found:
+    """One article of the bulk tars, as far as it has been met."""
+
+    licence: str
+    source: Place | None = None
+    pdf: Place | None = None
+    version: int = 0
+    pdf_version: int = 0
+
+
+@dataclass(slots=True)
+class _Folder:
+    """One article of a plain folder: a folder of files, or one archive."""
+
+    place: str
+    licence: str
+    files: list[StoredFile] = field(default_factory=list)
+    pdf: StoredFile | None = None
+    refused: tuple[Reason, str] | None = None
+
+
+def list_articles(
+    inputs: Sequence[InputSpec], *, metadata: str | None = None
+) -> Iterator[DocumentRef]:
+    """List the articles of all inputs: by data set, the bulk ones by id, then the plain ones.
+
+    `uri` is the arXiv id where there is one (`2301.00001`, `hep-th/9901001`), else the path
+    below the input. `meta` holds `id`, `version` (0: unknown), `source` and `pdf` (`[path,
+    offset, size]` or null), `folder` for a plain folder, and `metadata`, where the article's line
+    lies in that file; `resolve_article` reads it. `size` is that of source and PDF together.
+    Raises `InputError` when an input or the metadata is not there, or two inputs of a data set
+    hold the same plain article.
+    """
+    index = _MetadataIndex(metadata) if metadata is not None else None
+    for dataset in dict.fromkeys(spec.dataset for spec in inputs):
+        specs = [spec for spec in inputs if spec.dataset == dataset]
+        for ref in _list_dataset(dataset, specs):
+            found = index.find(str(ref.meta.get("id", ""))) if index is not None else None
+            if found is not None:
+                ref = replace(ref, meta={**ref.meta, "metadata": [metadata, *found]})
+            yield ref
+
+
+def resolve_article(ref: DocumentRef) -> DocumentRef:
+    """Add what the metadata says: the licence, and `title`, `categories`, `versions` in `meta`.
+
+    `versions` is how many there are, so that a PDF of another version than the source is known.
+    Without metadata the reference is returned as it is. Raises `DocumentError`: `BAD_JSON`.
+    """
+    if "metadata" not in ref.meta:
+        return ref
+    path, offset, size = ref.meta["metadata"]
+    try:
+        record = json.loads(read_range(path, offset, size))
+    except (ValueError, RecursionError) as error:
+        raise DocumentError(Reason.BAD_JSON, f"metadata of {ref.uri}: {error}") from error
+    if not isinstance(record, dict):
+        raise DocumentError(Reason.BAD_JSON, f"metadata of {ref.uri} is no object")
+    if str(record.get("id", "")) != ref.meta["id"]:
+        return ref
+    versions = record.get("versions")
+    added = {
+        "title": " ".join(str(record.get("title") or "").split()),
+        "categories": str(record.get("categories") or ""),
+        "versions": len(versions) if isinstance(versions, list) else 0,
+    }
+    licence = record.get("license")
+    named = _licence(licence) if isinstance(licence, str) and licence else ref.licence
+    return replace(ref, licence=named, meta={**ref.meta, **added})
+
+
+def read_article(ref: DocumentRef) -> bytes:
+    """Load source and PDF of an article as one block of bytes; `split_article` parts them.
+
+    The source is as it lies, and a tar made here for a plain folder. Raises `DocumentError`:
+    `UNREADABLE`, `BAD_ARCHIVE` (a bulk tar that could not be listed), `UNSAFE_PATH` (a link that
+    leads out of the input).
+    """
+    if "reason" in ref.meta:
+        raise DocumentError(Reason.parse(ref.meta["reason"]), ref.meta["detail"])
+    try:
+        folder = ref.meta.get("folder")
+        source = _pack(folder) if folder is not None else _read(ref.meta["source"])
+        pdf = _read(ref.meta["pdf"])
+    except OSError as error:
+        raise DocumentError(Reason.UNREADABLE, f"{ref.uri}: {error}") from error
+    return _HEAD.pack(_MAGIC, len(source), len(pdf)) + source + pdf
+
+
+def split_article(data: bytes) -> tuple[bytes, bytes]:
+    """Return the source and the PDF of what `read_article` loaded; empty where there is none."""
+    if len(data) < _HEAD.size or not data.startswith(_MAGIC):
+        raise ValueError("these bytes were not made by read_article")
+    _, source, pdf = _HEAD.unpack_from(data)
+    end = _HEAD.size + source
+    return data[_HEAD.size : end], data[end : end + pdf]
+
+
+def _list_dataset(dataset: str, specs: Sequence[InputSpec]) -> Iterator[DocumentRef]:
+    bulk: dict[str, _Found] = {}
+    folders: dict[str, _Folder] = {}
+    failed: list[DocumentRef] = []
+    for spec in specs:
+        plain: list[StoredFile] = []
+        for file in list_files(spec):
+            if file.link and file.relative.lower().endswith((*_ARCHIVES, ".pdf", *_TEX)):
+                failed.append(_failed(spec, file, *refusal(file)))
+            elif file.link:
+                continue
+            elif not file.relative.lower().endswith(".tar"):
+                plain.append(file)
+            else:
+                try:
+                    if not _take_bulk(spec, file, bulk):
+                        plain.append(file)
+                except (tarfile.TarError, ValueError, EOFError) as error:
+                    detail = f"{file.relative}: {error}"
+                    failed.append(_failed(spec, file, Reason.BAD_ARCHIVE, detail))
+        for name, article in _plain_articles(spec, plain):
+            if name in folders:
+                raise InputError(
+                    f"two inputs of data set {dataset!r} both hold {name!r}: document ids would "
+                    "clash; give the inputs different dataset names"
+                )
+            folders[name] = article
+    for name in sorted(bulk):
+        yield _bulk_ref(dataset, name, bulk[name])
+    for name in sorted(folders):
+        if name not in bulk:
+            yield _plain_ref(dataset, name, folders[name])
+    yield from failed
+
+
+def _take_bulk(spec: InputSpec, file: StoredFile, bulk: dict[str, _Found]) -> bool:
+    """Take the members of a bulk tar, of a later one instead of an earlier; False if it is none.
+
+    `arXiv_src` holds PDFs too, without a version: articles that were submitted without source.
+    """
+    taken = False
+    for name, offset, size in tar_members(file.path):
+        match = _MEMBER.fullmatch(name)
+        if match is None:
+            if not taken:
+                return False
+            continue
+        taken = True
+        found = bulk.setdefault(_article_id(match["name"]), _Found(spec.licence))
+        place, version = (file.path, offset, size), int(match["version"] or 0)
+        if match["kind"] == "gz":
+            if version >= found.version:
+                found.source, found.version, found.licence = place, version, spec.licence
+        elif found.pdf is None or version >= found.pdf_version:
+            found.pdf, found.pdf_version = place, version
+    return taken
+
+
+def _article_id(name: str) -> str:
+    """`astro-ph0001001`, as files are called, is `astro-ph/0001001`."""
+    old = _OLD_NAME.fullmatch(name)
+    return f"{old[1]}/{old[2]}" if old else name
+
+
+def _bulk_ref(dataset: str, name: str, found: _Found) -> DocumentRef:
+    # A source with a version of its own and a PDF of another one do not belong together.
+    pdf = found.pdf
+    if found.source and found.version and found.pdf_version not in (0, found.version):
+        pdf = None
+    path, offset, _ = found.source or pdf or ("", 0, 0)
+    meta = {
+        "id": name,
+        "version": found.version or found.pdf_version,
+        "source": list(found.source) if found.source else None,
+        "pdf": list(pdf) if pdf else None,
+    }
+    size = sum(place[2] for place in (found.source, pdf) if place)
+    return DocumentRef(dataset, name, found.licence, path, size, offset, meta)
+
+
+def _plain_articles(spec: InputSpec, files: Sequence[StoredFile]) -> Iterator[tuple[str, _Folder]]:
+    """Yield the name and the files of each article among the files of one input."""
+    homes = {
+        str(PurePosixPath(file.relative).parent)
+        for file in files
+        if file.relative.lower().endswith(_TEX)
+        or PurePosixPath(file.relative).name.lower() in _README
+    }
+    articles: dict[str, _Folder] = {}
+    loose_pdfs: dict[str, StoredFile] = {}
+    for file in files:
+        path = PurePosixPath(file.relative)
+        # The topmost folder with TeX files directly in it holds the whole article.
+        home = next((str(up) for up in reversed(path.parents) if str(up) in homes), None)
+        if home is not None:
+            root = file.path[: len(file.path) - len(file.relative)].rstrip("/") or "/"
+            place = root if home == "." else f"{root}/{home}"
+            name = PurePosixPath(root).name if home == "." else home
+            articles.setdefault(name, _Folder(place, spec.licence)).files.append(file)
+        elif path.name.lower().endswith(".pdf"):
+            loose_pdfs[str(path.with_suffix(""))] = file
+        else:
+            stem = next((file.relative[: -len(end)] for end in _ARCHIVES
+                         if file.relative.lower().endswith(end)), None)  # fmt: skip
+            if stem:
+                articles.setdefault(stem, _Folder(file.path, spec.licence, [file]))
+    for stem, pdf in loose_pdfs.items():
+        owner = next((n for n in (stem, _VERSION.sub("", stem)) if n in articles), None)
+        if owner is not None:
+            articles[owner].pdf = pdf
+        elif not any(stem.startswith(f"{other}/") for other in articles):
+            articles[stem] = _Folder("", spec.licence, [], pdf)
+    yield from articles.items()
+
+
+def _plain_ref(dataset: str, name: str, article: _Folder) -> DocumentRef:
+    last = PurePosixPath(name).name
+    archive = len(article.files) == 1 and article.files[0].path == article.place
+    pdf = article.pdf
+    size = sum(file.size for file in article.files) + (pdf.size if pdf else 0)
+    version = _VERSION.search(last)
+    bare = _VERSION.sub("", last)
+    meta: dict[str, Any] = {
+        "id": _article_id(bare) if _ID.fullmatch(bare) else last,
+        "version": int(version[1]) if version else 0,
+        "source": [article.place, 0, article.files[0].size] if archive else None,
+        "pdf": [pdf.path, 0, pdf.size] if pdf else None,
+    }
+    if article.files and not archive:
+        meta["folder"] = article.place
+    path = article.place or (pdf.path if pdf else "")
+    return DocumentRef(dataset, name, article.licence, path, size, 0, meta)
+
+
+def _failed(spec: InputSpec, file: StoredFile, reason: Reason, detail: str) -> DocumentRef:
+    meta = {"reason": str(reason), "detail": detail}
+    return DocumentRef(spec.dataset, file.relative, spec.licence, file.path, 0, 0, meta)
+
+
+def _read(place: Sequence[Any] | None) -> bytes:
+    if place is None:
+        return b""
+    path, offset, size = place
+    data = storage.read_bytes(path, offset, size)
+    if len(data) < size:
+        raise DocumentError(Reason.UNREADABLE, f"{path}: {len(data)} bytes of {size} are there")
+    return data
+
+
+def _pack(folder: str) -> bytes:
+    """Make a tar of a folder: the same bytes on every machine."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for file in storage.find_files(folder, judge_links=True):
+            if file.link:
+                continue
+            data = storage.read_bytes(file.path)
+            member = tarfile.TarInfo(file.relative)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def _licence(address: str) -> str:
+    for part, name in _LICENCES.items():
+        if f"/{part}" in address:
+            return name
+    return address
+
+
+class _MetadataIndex:
+    """Where the line of each article lies in a file of JSON lines, at 24 bytes an article.
+
+    The file (4 GB) is read through once, and no line is parsed: the id is the first field that is
+    called so. Lines without one are passed over.
+    """
+
+    def __init__(self, path: str) -> None:
+        if not storage.exists(path):
+            raise InputError(f"the metadata {path!r} is not there")
+        kinds = [("key", "u8"), ("offset", "u8"), ("size", "u8")]
+        rows = np.fromiter(_metadata_lines(path), dtype=kinds)
+        rows.sort(order=("key", "offset"))
+        self._rows: NDArray[Any] = rows
+        self._keys: NDArray[Any] = np.ascontiguousarray(rows["key"])
+
+    def find(self, name: str) -> tuple[int, int] | None:
+        """Return offset and size of an article's line (the last of several), or None."""
+        key = _key(name)
+        at = int(np.searchsorted(self._keys, np.uint64(key), side="right")) - 1
+        if at < 0 or int(self._keys[at]) != key:
+            return None
+        return int(self._rows[at]["offset"]), int(self._rows[at]["size"])
+
+
+def _metadata_lines(path: str) -> Iterator[tuple[int, int, int]]:
+    """Yield (key of the id, offset, size) of each line of a file of JSON lines."""
+    position, rest = 0, b""
+    with closing(open_stream(path)) as file:
+        while chunk := file.read(_CHUNK):
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                if (found := _ID_IN_LINE.search(line)) is not None:
+                    yield _key(found[1].decode(errors="replace")), position, len(line)
+                position += len(line) + 1
+            if len(rest) > _MAX_LINE:
+                raise InputError(f"the metadata {path!r} has a line of more than {_MAX_LINE} bytes")
+    if (found := _ID_IN_LINE.search(rest)) is not None:
+        yield _key(found[1].decode(errors="replace")), position, len(rest)
+
+
+def _key(name: str) -> int:
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")
