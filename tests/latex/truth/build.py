@@ -92,9 +92,9 @@ def latexml(tex: str, folder: Path, name: str) -> str:
     from dsvl_data.latex.latexml import run_latexml
 
     (folder / f"{name}.tex").write_text(tex)
-    result = run_latexml(folder, f"{name}.tex", seconds=600, memory=2 << 30)
-    if result.errors or result.fatal:
-        print(f"    LaTeXML: {result.errors} errors, {result.fatal}, {result.undefined}")
+    result = run_latexml(folder, f"{name}.tex", seconds=600, memory=4096)
+    if result.errors:
+        print(f"    LaTeXML: {result.errors} errors: {result.messages}")
     return result.html.decode()
 
 

@@ -296,7 +296,7 @@ def read_marks(text: str) -> Pages:
             continue
         name, page = row.split()
         if name[0] == "l":
-            number = int(name[1:])
+            number = int(name[1:]) + 1  # counted before the line is
             if number <= last or not listing:
                 listing += 1
             last = number
