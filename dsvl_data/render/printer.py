@@ -30,9 +30,15 @@ from dsvl_data.render.pages import Chapter, Page
 from dsvl_data.render.paginate import Share, paginate
 from dsvl_data.render.press import Press, Sheet
 from dsvl_data.render.proof import find_cut_pictures, find_faults
-from dsvl_data.render.raster import encode, rasterise
+from dsvl_data.render.raster import encode, is_grey, rasterise
 from dsvl_data.render.template import Template
-from dsvl_data.render.textlayer import Painted, drawn_fonts, find_missing_glyphs, read_painted
+from dsvl_data.render.textlayer import (
+    Painted,
+    drawn_fonts,
+    find_missing_glyphs,
+    has_coloured_glyphs,
+    read_painted,
+)
 from dsvl_data.sample import Image
 
 #: Visible characters a print: about a hundred pages, at which the browser stays below 500 MB.
@@ -169,6 +175,7 @@ class Printer:
 
     def _prove(self, sheet: Sheet, document: pymupdf.Document, before: int) -> Iterator[Page]:
         flow, template, drawn = sheet.flow, sheet.template, drawn_fonts(sheet.pdf)
+        coloured_glyphs = has_coloured_glyphs(sheet.pdf)
         listings = [document[index].get_displaylist() for index in range(len(document))]
         painted = [read_painted(listing, template) for listing in listings]
         shares = paginate(flow, [page.texts for page in painted])
@@ -177,14 +184,16 @@ class Printer:
         for index, (listing, paint, share) in enumerate(
             zip(listings, painted, shares, strict=True)
         ):
-            raster = rasterise(listing, longest_side=self._longest_side)
+            content = document[index].read_contents()
+            grey = not coloured_glyphs and is_grey(content)
+            raster = rasterise(listing, longest_side=self._longest_side, grey=grey)
             # Encoding lets go of the interpreter: it goes on beside the next page's work.
             image = self._encoder.submit(encode, raster.pixels, self._image_format)
             faults = find_faults(
                 paint.spans, _formula_numbers(flow, paint, share), raster, template
             )
             faults += find_cut_pictures(document[index], template)
-            missing = find_missing_glyphs(document[index], drawn)
+            missing = find_missing_glyphs(document[index], content, drawn)
             if missing:
                 faults.append(f"no font has a glyph for {missing[:20]!r}")
             if share.strange:

@@ -25,28 +25,49 @@ from dsvl_data.sample import Image
 _DEFLATE_LEVEL = 2
 _JPEG_QUALITY = 90
 
+#: Pictures, groups, patterns and shadings, which may have any colour.
+_ANY_COLOUR = (b" Do", b" scn", b" SCN", b" sh")
+
 
 @dataclass(frozen=True, slots=True)
 class Raster:
-    """A page's pixels, `(height, width, 3)` in RGB, and `scale` in pixels a PDF point."""
+    """A page's pixels and `scale` in pixels a PDF point.
+
+    `pixels` is `(height, width, 3)` in RGB, or `(height, width)` for a page without colours.
+    """
 
     pixels: NDArray[np.uint8]
     scale: float
 
 
-def rasterise(page: pymupdf.DisplayList, *, longest_side: int) -> Raster:
-    """Draw a page so that its longest side has `longest_side` pixels."""
+def is_grey(content: bytes) -> bool:
+    """Whether a page, given by its PDF operators as Chromium writes them, is drawn in greys."""
+    if any(operator in content for operator in _ANY_COLOUR):
+        return False
+    for operator in (b" rg", b" RG"):
+        inks = {before[-40:] for before in content.split(operator)[:-1]}
+        if not all(len(set(ink.split()[-3:])) == 1 for ink in inks):
+            return False
+    return True
+
+
+def rasterise(page: pymupdf.DisplayList, *, longest_side: int, grey: bool = False) -> Raster:
+    """Draw a page so that its longest side has `longest_side` pixels; `grey`: has no colours."""
     # Two pixels more, cut off again: those at the edge are only partly covered by the page.
     scale = (longest_side + 2) / max(page.rect.width, page.rect.height)
-    pixmap = page.get_pixmap(matrix=pymupdf.Matrix(scale, scale), alpha=0)
-    pixels = np.frombuffer(pixmap.samples_mv, np.uint8)
-    pixels = pixels.reshape(pixmap.height, pixmap.width, 3)
+    pixmap = page.get_pixmap(
+        matrix=pymupdf.Matrix(scale, scale),
+        colorspace=pymupdf.csGRAY if grey else pymupdf.csRGB,
+        alpha=0,
+    )
+    shape = (pixmap.height, pixmap.width) if grey else (pixmap.height, pixmap.width, 3)
+    pixels = np.frombuffer(pixmap.samples_mv, np.uint8).reshape(shape)
     height, width = (int(side * scale) - 2 for side in (page.rect.height, page.rect.width))
     return Raster(pixels[: min(height, longest_side), : min(width, longest_side)].copy(), scale)
 
 
 def encode(pixels: NDArray[np.uint8], image_format: Literal["png", "jpg"]) -> Image:
-    """Encode RGB pixels. PNG is lossless: grey or with a palette where that loses nothing."""
+    """Encode the pixels of a `Raster`. PNG is lossless: grey or with a palette where it can be."""
     height, width = pixels.shape[:2]
     data = _png(pixels) if image_format == "png" else _jpeg(pixels)
     return Image(data, image_format, width, height)
@@ -54,18 +75,7 @@ def encode(pixels: NDArray[np.uint8], image_format: Literal["png", "jpg"]) -> Im
 
 def _png(pixels: NDArray[np.uint8]) -> bytes:
     height, width = pixels.shape[:2]
-    green = np.ascontiguousarray(pixels[..., 1])
-    palette = _palette(
-        pixels[::16], np.ascontiguousarray(green[::16])
-    )  # a few rows tell most coloured pages
-    if palette is not None:
-        palette = _palette(pixels, green)
-    if palette is None:
-        colour_type, rows, extra = 2, pixels.reshape(height, width * 3), b""
-    elif (palette == np.arange(256)[:, None]).all():
-        colour_type, rows, extra = 0, green, b""
-    else:
-        colour_type, rows, extra = 3, green, _chunk(b"PLTE", palette.tobytes())
+    colour_type, rows, extra = _rows(pixels)
     lines = np.zeros((height, rows.shape[1] + 1), np.uint8)  # each line starts with filter 0
     lines[:, 1:] = rows
     header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
@@ -76,6 +86,23 @@ def _png(pixels: NDArray[np.uint8]) -> bytes:
         + _chunk(b"IDAT", zlib.compress(lines.data, _DEFLATE_LEVEL))
         + _chunk(b"IEND", b"")
     )
+
+
+def _rows(pixels: NDArray[np.uint8]) -> tuple[int, NDArray[np.uint8], bytes]:
+    """The colour type of PNG that needs fewest bytes a pixel, the lines, and a palette."""
+    if pixels.ndim == 2:
+        return 0, pixels, b""
+    height, width = pixels.shape[:2]
+    green = np.ascontiguousarray(pixels[..., 1])
+    # A few rows tell most coloured pages.
+    palette = _palette(pixels[::16], np.ascontiguousarray(green[::16]))
+    if palette is not None:
+        palette = _palette(pixels, green)
+    if palette is None:
+        return 2, pixels.reshape(height, width * 3), b""
+    if (palette == np.arange(256)[:, None]).all():
+        return 0, green, b""
+    return 3, green, _chunk(b"PLTE", palette.tobytes())
 
 
 def _palette(pixels: NDArray[np.uint8], green: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
@@ -101,10 +128,8 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> bytes:
-    grey = np.array_equal(pixels[..., 0], pixels[..., 1]) and np.array_equal(
-        pixels[..., 1], pixels[..., 2]
-    )
-    picture = Pillow.fromarray(pixels[..., 1] if grey else pixels)
+    if pixels.ndim == 3 and (pixels == pixels[..., 1:2]).all():
+        pixels = pixels[..., 1]
     buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    Pillow.fromarray(pixels).save(buffer, "JPEG", quality=_JPEG_QUALITY)
     return buffer.getvalue()

@@ -22,10 +22,12 @@ POINTS = 72 / 96
 
 _DIFFERENCES = re.compile(rb"/Differences \[[^\]]*\]")
 _TYPE3 = re.compile(rb"\n(\d+) 0 obj\n<</Type /Font\n/Subtype /Type3\b")
-_SHOWN = re.compile(rb"/F(\d+) [-\d.]+ Tf|<([0-9A-F]+)> Tj")
+_FONT_SET = re.compile(rb"/F(\d+) [-\d.]+ Tf")
 _OPENING = "「『（［｛〈《【〔〖"
 _CLOSING = "」』）］｝〉》】〕〗、。，．：；！？"
+#: Glyph 0 in a string of codes of two bytes, and of one.
 _WIDE_ZERO = re.compile(rb"<(?:[0-9A-F]{4})*?0000")
+_NARROW_ZERO = re.compile(rb"<(?:[0-9A-F]{2})*?00[0-9A-F]*> Tj")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,14 @@ def drawn_fonts(pdf: bytes) -> frozenset[bytes]:
     return frozenset(_TYPE3.findall(pdf))
 
 
+def has_coloured_glyphs(pdf: bytes) -> bool:
+    """Whether glyphs may have colours of their own: Type 3 fonts with resources, as emoji have."""
+    return any(
+        b"/Resources" in pdf[font.start() : pdf.find(b"endobj", font.start())]
+        for font in _TYPE3.finditer(pdf)
+    )
+
+
 def read_painted(listing: pymupdf.DisplayList, template: Template) -> Painted:
     """Read a page's text layer."""
     top, bottom = template.content[1] * POINTS, template.content[3] * POINTS
@@ -96,12 +106,13 @@ def read_painted(listing: pymupdf.DisplayList, template: Template) -> Painted:
     return Painted(content, [visible(span.text) for span in content], _line(head), _line(foot))
 
 
-def find_missing_glyphs(page: pymupdf.Page, drawn: frozenset[bytes]) -> str:
+def find_missing_glyphs(page: pymupdf.Page, content: bytes, drawn: frozenset[bytes]) -> str:
     """Characters of the page that no font has a glyph for, which show as empty boxes.
 
-    Glyph 0 is that box in every font. `drawn` is what `drawn_fonts` found.
+    Glyph 0 is that box in every font. `content` is what the page draws, by PDF operators, and
+    `drawn` what `drawn_fonts` found.
     """
-    if not _shows_glyph_zero(page.read_contents(), drawn):
+    if not _shows_glyph_zero(content, drawn):
         return ""
     return "".join(
         chr(character[0]) if character[0] > 0 else "\ufffd"
@@ -112,17 +123,16 @@ def find_missing_glyphs(page: pymupdf.Page, drawn: frozenset[bytes]) -> str:
 
 
 def _shows_glyph_zero(content: bytes, drawn: frozenset[bytes]) -> bool:
-    if _WIDE_ZERO.search(content):
+    if b"0000" in content and _WIDE_ZERO.search(content):
         return True
     if not drawn:
         return False
-    single = False
-    for font, shown in _SHOWN.findall(content):
-        if font:
-            single = font in drawn
-        elif single and b"00" in shown and "00" in re.findall("..", shown.decode()):
+    start, single = 0, False
+    for font in _FONT_SET.finditer(content):
+        if single and _NARROW_ZERO.search(content, start, font.start()):
             return True
-    return False
+        start, single = font.end(), font[1] in drawn
+    return single and _NARROW_ZERO.search(content, start) is not None
 
 
 def _box(
