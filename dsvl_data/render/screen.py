@@ -36,6 +36,7 @@ from dsvl_data.outcome import Reason
 from dsvl_data.read.blank import ink
 from dsvl_data.read.images import MAX_PIXELS
 from dsvl_data.render.browser import ORIGIN, Browser
+from dsvl_data.render.frozen import FROZEN
 from dsvl_data.render.markup import as_html, is_library, markup_of
 from dsvl_data.render.pages import Asset
 from dsvl_data.render.probe import PROBE
@@ -48,13 +49,6 @@ _STEP = 0.1  # seconds between two looks at a page
 _STILL = 3  # looks without a change that make a page settled
 _MARGIN = 8  # CSS pixels left around a trimmed figure
 _MAX_WIDTH = 4000  # CSS pixels to which a page is widened for what does not fit
-# Seeded, so that jitter and generated positions are the same in every run.
-_SEEDED_RANDOM = """
-(() => { let s = 42; Math.random = () => {
-  s = (s + 0x6D2B79F5) | 0; let t = Math.imul(s ^ (s >>> 15), 1 | s);
-  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t; return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-}; })()
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +197,7 @@ class Screen:
             javascript=True, width=self.width, scale=self.scale, resources=resources
         ) as page:
             try:
-                page.add_init_script(_SEEDED_RANDOM)
+                page.add_init_script(FROZEN)
                 page.goto(ORIGIN + _PAGE, wait_until="load", timeout=_left(end))
                 seen = self._watch(page, wanted, end, own.data)
                 wide = max(int(s["overflow"]) for s in seen.values())
@@ -222,7 +216,7 @@ class Screen:
             except BrowserTimeout:
                 pass  # what has no shot yet stays `late`
             except Error as error:
-                if "crashed" not in str(error):
+                if "crashed" not in str(error) or not self.browser.alive:
                     raise
                 crash = Shot(reason=Reason.BROWSER_CRASHED, detail="its page used up its memory")
                 shots.update((p, crash) for p in wanted if shots[p] is late)

@@ -88,6 +88,56 @@ def test_the_same_output_gives_the_same_bytes(screen: Screen) -> None:
     assert first.image == second.image
 
 
+#: Every source of chance and of time that a script may show.
+_READINGS = """
+const random = crypto.getRandomValues(new Uint32Array(2));
+const uuid = crypto.randomUUID ? crypto.randomUUID() : 'none';
+const read = () => [Date.now(), +new Date(), Date(), performance.now(), performance.timeOrigin,
+  document.lastModified, Math.random(), random, uuid].join(' ');
+"""
+
+
+def test_time_and_chance_are_the_same_in_every_run(browser: Browser) -> None:
+    show = (
+        "pen.fillStyle = 'white'; const show = (y, text) => { for (let i = 0; i < 3; i++) "
+        "pen.fillText(text.slice(i * 60, i * 60 + 60), 2, y + 10 * i); };"
+    )
+    timers = (
+        "show(10, read()); setTimeout(() => show(40, read()), 30);"
+        "let n = 0; const wait = setInterval(() => { if (++n == 3) { clearInterval(wait);"
+        "show(70, read()); } }, 20);"
+    )
+    draw = canvas("blue").replace("width = 200", "width = 400")
+    output = javascript(draw + "pen.fillRect(0, 0, 400, 100);" + _READINGS + show + timers)
+    shots = []
+    for pause in (0, 1.1):
+        time.sleep(pause)
+        shots.append(Screen(browser, settle=1.5).shoot([output], [0])[0])
+        browser.close()  # it starts anew
+    assert shots[0].image is not None, shots[0]
+    assert shots[0].image == shots[1].image
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "const start = Date.now(); while (Date.now() - start < 5000) {} draw();",
+        "const start = performance.now(); const step = now => now - start > 1000 ? draw() : "
+        "requestAnimationFrame(step); requestAnimationFrame(step);",
+        "let start = new Date(); const i = setInterval('step()', 50);"
+        "window.step = () => { if (new Date() - start >= 100) { clearInterval(i); draw(); } };",
+        "if (new Date(2020, 1).getFullYear() == 2020 && new Date() instanceof Date "
+        "&& typeof Date() == 'string' && new Date().constructor === Date) draw();",
+    ],
+)
+def test_a_page_s_clock_goes_on(browser: Browser, script: str) -> None:
+    # What waits for a time to pass draws in red over blue.
+    draw = "const draw = () => { pen.fillStyle = 'red'; pen.fillRect(20, 20, 160, 60); };"
+    output = javascript(canvas("blue") + draw + script)
+    shot = Screen(browser, seconds=15, settle=8).shoot([output], [0])[0]
+    assert colour(shot) == (255, 0, 0)
+
+
 def test_the_device_scale_multiplies_pixels(browser: Browser) -> None:
     shot = Screen(browser, scale=2).shoot([Shown("image/svg+xml", SVG)], [0])[0]
     assert picture(shot).size == (352, 152)
