@@ -66,6 +66,8 @@ class Reason(Enum):
         "a question without a stem, or with fields of a wrong type",
     )
     LATEX_FATAL = (Outcome.QUARANTINED, "LaTeXML gave up on the source")
+    REPETITION = (Outcome.QUARANTINED, "the Nougat model repeated itself or came to no end")
+    BAD_PDF = (Outcome.QUARANTINED, "a PDF that cannot be opened or drawn")
     LATEX_UNDEFINED = (Outcome.QUARANTINED, "the text uses macros that LaTeXML does not know")
     PROOF_FAILED = (Outcome.QUARANTINED, "the text is not exactly what the image shows")
     ERROR = (Outcome.QUARANTINED, "an error that nobody foresaw; the ledger holds it")

@@ -153,7 +153,8 @@ class Pipeline:
     `source(inputs, options)` lists the documents in a stable order; `reader(ref)` loads the
     bytes of one; `converter(options)` is called once in each worker. `resolve(ref, options)`
     fills in what listing did not look at (the licence of a row, say) and is called by the
-    worker before the licence is judged; `dataset` and `uri` must stay.
+    worker before the licence is judged; `dataset` and `uri` must stay. `check(options)` raises
+    `UserError`, before any work, when something that the options ask for is not there.
     """
 
     name: str
@@ -167,3 +168,4 @@ class Pipeline:
     limits: Limits = field(default_factory=Limits)
     needs_browser: bool = False
     resolve: Callable[[DocumentRef, Any], DocumentRef] | None = None
+    check: Callable[[Any], None] | None = None

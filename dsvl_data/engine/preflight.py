@@ -39,6 +39,8 @@ def load_jobs(jobs: Sequence[Job]) -> list[LoadedJob]:
         one = job.model_copy(update={"inputs": tuple(specs)}).load()
         check_inputs(one)
         check_browser(one)
+        if one.pipeline.check is not None:
+            one.pipeline.check(one.options)
         loaded.append(one)
     return loaded
 

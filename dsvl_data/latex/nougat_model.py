@@ -11,8 +11,9 @@ during inference": the largest logit of each step hardly varies any more once a 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -132,10 +133,11 @@ class NougatModel:
         longest = int(self._model.config.decoder.max_position_embeddings)
         self._max_tokens = min(max_tokens or longest, longest)
 
-    def read(self, images: Sequence[Pillow.Image]) -> Iterator[Reading]:
+    def read(self, images: Iterable[Pillow.Image]) -> Iterator[Reading]:
         """Yield what each page says, in order; images may be of any size and mode."""
-        for start in range(0, len(images), self._batch_size):
-            yield from self._read_batch(images[start : start + self._batch_size])
+        coming = iter(images)
+        while batch := list(islice(coming, self._batch_size)):
+            yield from self._read_batch(batch)
 
     @torch.inference_mode()
     def _read_batch(self, images: Sequence[Pillow.Image]) -> list[Reading]:
