@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from dsvl_data.latex.nougat_import import Tag
@@ -83,49 +83,97 @@ _WIDTH = re.compile(r"width:\d+(?:\.\d+)?[a-z]{2}")
 _FONTS = frozenset({"ltx_font_italic", "ltx_font_bold", "ltx_font_upright", "ltx_font_medium"})
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What holds around the text that is being added."""
+
+    font: str = ""
+    depth: int = 1
+    code: bool = False
+    equation: bool = False  # in the table of a displayed formula
+    closed: bool = False  # where Nougat formats all, and floats and sections would be lost
+
+    def within(self, name: str, classes: list[str]) -> _Place:
+        return _Place(
+            font=next((each for each in classes if each in _FONTS), self.font),
+            depth=self.depth + 1,
+            code=self.code or "ltx_listingline" in classes,
+            equation="ltx_eqn_table" in classes or (self.equation and name != "table"),
+            closed=self.closed or name in _CLOSED or not _CLOSED.isdisjoint(classes),
+        )
+
+    def clean(self, text: str) -> str:
+        return code_text(text) if self.code else clean_text(text)
+
+
 def to_tag(root: Element) -> Tag:
     """The tree below an element of lxml's; `DocumentError(BAD_MARKUP)` when it is too deep."""
     tag = _new_tag(root.tag, classes_of(root), root, None)
-    _fill(tag, root, "", 1, _text_of(root))
+    _fill(tag, root, _Place())
     return tag
 
 
-def _text_of(element: Element) -> Callable[[str], str]:
-    return code_text if "ltx_listingline" in classes_of(element) else clean_text
-
-
-def _new_tag(name: str, classes: list[str], element: Element, parent: Tag | None) -> Tag:
+def _new_tag(name: str, classes: list[str], element: Element | None, parent: Tag | None) -> Tag:
     attrs: dict[str, Any] = {"class": classes}
-    for key in ("alttext", "display", "colspan", "rowspan"):
-        value = element.get(key)
-        if value is not None:
-            attrs[key] = value
-    width = _WIDTH.search(element.get("style", ""))
-    if width is not None:  # of a column; the formatter copies it into the tabular
-        attrs["style"] = width[0]
+    if element is not None:
+        for key in ("alttext", "display", "colspan", "rowspan"):
+            value = element.get(key)
+            if value is not None:
+                attrs[key] = value
+        width = _WIDTH.search(element.get("style", ""))
+        if width is not None:  # of a column; the formatter copies it into the tabular
+            attrs["style"] = width[0]
     above = ("", frozenset()) if parent is None else parent.signature[:2]
     return Tag(name, attrs, (name, frozenset(classes), *above))
 
 
-def _fill(tag: Tag, element: Element, font: str, depth: int, clean: Callable[[str], str]) -> None:
+def _fill(tag: Tag, element: Element, place: _Place) -> None:
     """Add what lies in `element` to `tag`; elements that mean nothing are passed through."""
-    if depth > MAX_TREE_DEPTH:
+    if place.depth > MAX_TREE_DEPTH:
         raise DocumentError(Reason.BAD_MARKUP, f"an article nested over {MAX_TREE_DEPTH} deep")
     keep_blanks = not (element.tag in _NO_TEXT_TAGS or "ltx_eqn_cell" in element.get("class", ""))
     if element.text and (keep_blanks or element.text.strip()):
-        tag.children.append(clean(element.text))
+        _add(tag, place.clean(element.text))
     for child in element:
-        name, classes = _normal_form(child, font)
+        name, classes = _normal_form(child, place)
         if name == "":
-            _fill(tag, child, font, depth, clean)
+            _fill(tag, child, place)
         else:
+            name, classes = _where_it_may_stand(name, classes, tag)
             below = _new_tag(name, classes, child, tag)
-            inner = next((each for each in classes if each in _FONTS), font)
-            inside = code_text if "ltx_listingline" in classes else clean
-            _fill(below, child, inner, depth + 1, inside)
+            _fill(below, child, place.within(name, classes))
             _append(tag, below)
         if child.tail and (keep_blanks or child.tail.strip()):
-            tag.children.append(clean(child.tail))
+            _add(tag, place.clean(child.tail))
+
+
+def _where_it_may_stand(name: str, classes: list[str], parent: Tag) -> tuple[str, list[str]]:
+    """The parser loses rows outside tables, items outside lists: those become paragraphs."""
+    homes = _HOMES.get(name)
+    if homes is not None and parent.name not in homes:
+        return "div", ["ltx_para"]
+    if "ltx_listingline" in classes and "ltx_listing" not in parent.attrs["class"]:
+        return "div", ["ltx_para"]
+    return name, classes
+
+
+def _add(tag: Tag, child: Tag | str) -> None:
+    """Add a child; one that the parser would lose there (text outside a cell) gets its cell."""
+    missing = _MISSING.get(tag.name)
+    if missing is not None and "ltx_eqn_table" not in tag.attrs["class"]:
+        name, classes = missing
+        known = isinstance(child, Tag) and child.name in _KNOWN_CHILDREN[tag.name]
+    else:
+        name, classes = "div", ["ltx_listingline"]
+        known = "ltx_listing" not in tag.attrs["class"] or (
+            isinstance(child, Tag) and "ltx_listingline" in child.attrs["class"]
+        )
+    if known or (isinstance(child, str) and not child.strip()):
+        tag.children.append(child)
+        return
+    holder = _new_tag(name, classes, None, tag)
+    _add(holder, child)
+    tag.children.append(holder)
 
 
 def _append(tag: Tag, below: Tag) -> None:
@@ -133,7 +181,8 @@ def _append(tag: Tag, below: Tag) -> None:
     font = _FONTS.intersection(below.attrs["class"])
     if font and "ltx_text" in below.attrs["class"]:
         if not any(not isinstance(each, str) or each.strip() for each in below.children):
-            tag.children.extend(below.children)  # white space has no font
+            for blank in below.children:  # white space has no font
+                _add(tag, blank)
             return
         before = tag.children[-1] if tag.children else None
         if (
@@ -143,7 +192,7 @@ def _append(tag: Tag, below: Tag) -> None:
         ):
             before.children.extend(below.children)
             return
-    tag.children.append(below)
+    _add(tag, below)
 
 
 _INLINE_TAGS = names(
@@ -159,47 +208,90 @@ _MEANT = names(
 )
 
 
-def _normal_form(element: Element, font: str) -> tuple[str, list[str]]:
+_HOMES = {  # a tag, and those that may hold it
+    "tbody": ("table",),
+    "tr": ("table", "tbody"),
+    "td": ("tr",),
+    "th": ("tr",),
+    "li": ("ul", "ol"),
+    "dt": ("dl",),
+    "dd": ("dl",),
+}
+_KNOWN_CHILDREN = {
+    "table": ("tbody", "tr"),
+    "tbody": ("tr",),
+    "tr": ("td", "th"),
+    "ul": ("li",),
+    "ol": ("li",),
+    "dl": ("dt", "dd"),
+}
+_MISSING = {  # what stands between a tag and a child that it cannot hold
+    "table": ("tr", ["ltx_tr"]),
+    "tbody": ("tr", ["ltx_tr"]),
+    "tr": ("td", ["ltx_td"]),
+    "ul": ("li", ["ltx_item"]),
+    "ol": ("li", ["ltx_item"]),
+    "dl": ("dd", ["ltx_item"]),
+}
+_HEADINGS = names("h1 h2 h3 h4 h5 h6")
+_CLOSED = _HEADINGS | names("td th dt figcaption ltx_listingline ltx_eqn_row")
+
+
+def _normal_form(element: Element, place: _Place) -> tuple[str, list[str]]:
     """A tag's name and classes for the parser; no name for one that means nothing to it."""
     name = element.tag
     classes = classes_of(element)
-    meant = [each for each in classes if each in _MEANT]
     if name in _INLINE_TAGS:
-        if meant:
-            return "span", meant
-        wanted = "ltx_font_italic" if name in ("em", "i") and not _FONTS & {*classes} else ""
-        for each in classes:
-            if each in ("ltx_font_italic", "ltx_font_bold"):
-                wanted = each
-        if wanted and wanted != font:
-            return "span", ["ltx_text", wanted]
-        return "", []
+        return _inline_form(name, classes, place.font)
     if name in _BLOCK_TAGS:
+        meant = [each for each in classes if each in _MEANT]
         return "div", meant or ["ltx_para"]
+    if name in ("section", "nav", "figure"):
+        if place.closed:
+            return "div", ["ltx_para"]
+        if name == "figure":
+            return name, ["ltx_table" if "ltx_table" in classes else "ltx_figure"]
+        return "section", []
+    if name in _HEADINGS or name == "figcaption":
+        return ("p", ["ltx_p"]) if place.closed else (name, classes)
     if name in ("ul", "ol"):
         plain = name == "ul" or "ltx_toclist" in classes  # its entries bring their numbers
         return ("ul", ["ltx_itemize"]) if plain else ("ol", ["ltx_enumerate"])
-    if name == "li":
-        return "li", ["ltx_item"]
-    if name == "dl":
-        return "dl", ["ltx_description"]
-    if name in ("dt", "dd"):
-        return name, ["ltx_item"]
-    if name == "tr" and "ltx_eqn_row" not in classes:
-        return "tr", ["ltx_tr"]
-    if name in ("td", "th") and "ltx_eqn_cell" not in classes:
-        return name, ["ltx_td", *_cell_classes(classes)]
-    if name == "figure" and "ltx_table" not in classes:
-        return name, ["ltx_figure"]
-    if name in ("section", "nav"):
-        return "section", []
-    if name == "p":
-        return "p", ["ltx_p"]
-    if name in ("thead", "tfoot"):
-        return "tbody", ["ltx_tbody"]
-    if name == "br":
-        return "br", ["ltx_break"]
-    return name, meant if "ltx_eqn_table" in meant or "ltx_eqn_row" in meant else classes
+    if name == "table":
+        return name, ["ltx_eqn_table" if "ltx_eqn_table" in classes else "ltx_tabular"]
+    if name == "tr":
+        return name, ["ltx_eqn_row" if place.equation else "ltx_tr"]
+    if name in ("td", "th"):
+        return name, ["ltx_eqn_cell"] if place.equation else ["ltx_td", *_cell_classes(classes)]
+    if name in _PLAIN:
+        return _PLAIN[name]
+    return name, classes
+
+
+_PLAIN = {
+    "li": ("li", ["ltx_item"]),
+    "dl": ("dl", ["ltx_description"]),
+    "dt": ("dt", ["ltx_item"]),
+    "dd": ("dd", ["ltx_item"]),
+    "p": ("p", ["ltx_p"]),
+    "tbody": ("tbody", ["ltx_tbody"]),
+    "thead": ("tbody", ["ltx_tbody"]),
+    "tfoot": ("tbody", ["ltx_tbody"]),
+    "br": ("br", ["ltx_break"]),
+}
+
+
+def _inline_form(name: str, classes: list[str], font: str) -> tuple[str, list[str]]:
+    meant = [each for each in classes if each in _MEANT]
+    if meant:
+        return "span", meant
+    wanted = "ltx_font_italic" if name in ("em", "i") and _FONTS.isdisjoint(classes) else ""
+    for each in classes:
+        if each in ("ltx_font_italic", "ltx_font_bold"):
+            wanted = each
+    if wanted and wanted != font:
+        return "span", ["ltx_text", wanted]
+    return "", []
 
 
 def _cell_classes(classes: list[str]) -> list[str]:

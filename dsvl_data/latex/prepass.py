@@ -172,8 +172,10 @@ def _take_notes(article: Element) -> list[Element]:
                 drop(label)
         outer.tail = None
         note.remove(outer)
-        if not _NO_CALL.isdisjoint(classes_of(note)):
-            for mark in list(note):
+        for mark in list(note):
+            if _NO_CALL.isdisjoint(classes_of(note)):
+                set_classes(mark)  # a raised number like others: it calls, the inner one names
+            else:
                 note.remove(mark)
         if "ltx_role_margin" in classes_of(note):
             for mark in list(outer.iter("sup")):
