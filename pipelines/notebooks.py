@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -39,9 +39,17 @@ from dsvl_data.render.markup import is_plot_json, markup_of
 from dsvl_data.render.screen import Screen, Shot, Shown
 from dsvl_data.sample import Image, ImageFormat, Sample, Text
 from pipelines.notebook_code import Code, comments, count_lines, plain, standalone
+from pipelines.notebook_figures import (
+    Figure,
+    completes,
+    needs_scripts,
+    payload,
+    picture,
+    raster_form,
+    without_repetitions,
+)
 
 _FORMATS: dict[str, ImageFormat] = {"png": "png", "jpeg": "jpg", "gif": "gif", "webp": "webp"}
-_RASTERS = ("image/png", "image/jpeg", "image/jpg", "image/gif", "image/webp")
 #: What Jupyter prefers among an output's forms, as nbconvert has it. Widgets are left out; the
 #: JSON of a plot stands after the HTML that shows the same.
 _RICHEST = ("application/javascript", "text/html", "image/svg+xml")
@@ -112,38 +120,6 @@ def resolve(ref: DocumentRef, options: Options) -> DocumentRef:
     )
 
 
-@dataclass(slots=True)
-class _Figure:
-    """An output that may be a figure, and what is found out about it."""
-
-    position: int  # among all outputs of the notebook's code cells: the sample's number
-    cell: Cell
-    number: int  # of the output within its cell
-    output: Output
-    media_type: str  # of the form that is looked at; empty where that is over the size limit
-    dropped: tuple[Reason, str, float | None] | None = None
-    image: Image | None = None
-    ink: float = 0.0
-    shown_by: str = "as is"
-    fallback: str = ""
-
-    @property
-    def item(self) -> str:
-        return f"cell {self.cell.index} output {self.number}"
-
-    @property
-    def is_raster(self) -> bool:
-        return self.media_type in _RASTERS
-
-    def shown(self) -> Shown:
-        metadata = self.output.metadata.get(self.media_type)
-        size = metadata if isinstance(metadata, dict) else {}
-        return Shown(self.media_type, self.output.data[self.media_type], size)
-
-    def drop(self, reason: Reason, detail: str, score: float | None = None) -> None:
-        self.dropped, self.image = (reason, detail, score), None
-
-
 class NotebookConverter:
     """From a notebook to its figures. Holds a browser, started when a notebook first needs it."""
 
@@ -183,15 +159,15 @@ class NotebookConverter:
         figures = self._candidates(cells)
         for figure in figures:
             self._judge_cell(figure, codes[figure.cell.index])
-        self._judge_together(figures, [f for f in figures if not _needs_scripts(f)], _payload)
+        self._judge_together(figures, [f for f in figures if not needs_scripts(f)], payload)
         self._shoot(figures, cells)
         for figure in figures:
             if figure.is_raster and not figure.image and not figure.dropped:
                 self._read_raster(figure)
         # What has neither picture nor reason by now turned out to show none.
         figures = [figure for figure in figures if figure.image or figure.dropped]
-        self._judge_together(figures, [f for f in figures if f.image], _picture)
-        figures = _without_repetitions(figures)
+        self._judge_together(figures, [f for f in figures if f.image], picture)
+        figures = without_repetitions(figures)
         for figure in figures:
             self._judge_image(figure)
         errors = self._errors(cells, figures)
@@ -209,7 +185,7 @@ class NotebookConverter:
         for item, detail in errors:
             yield document.dropped(Reason.ERROR_OUTPUT, item=item, detail=detail)
 
-    def _candidates(self, cells: Sequence[Cell]) -> list[_Figure]:
+    def _candidates(self, cells: Sequence[Cell]) -> list[Figure]:
         """All outputs that show a figure, or may; tables too, to be counted."""
         figures = []
         position = -1
@@ -218,7 +194,7 @@ class NotebookConverter:
                 position += 1
                 if output.kind != "display":
                     continue
-                figure = _Figure(position, cell, number, output, self._media_type(output))
+                figure = Figure(position, cell, number, output, self._media_type(output))
                 if not figure.media_type:
                     if not output.oversized:
                         continue
@@ -235,16 +211,16 @@ class NotebookConverter:
 
     def _media_type(self, output: Output) -> str:
         """The form of an output that Jupyter would show, if that may be a figure."""
-        raster = _raster(output)
+        raster = raster_form(output)
         if raster and self.options.prefer == "raster":
             return raster
-        if any(name.endswith("_load.v0+json") for name in output.data) or _completes(output):
+        if any(name.endswith("_load.v0+json") for name in output.data) or completes(output):
             return ""  # the script of other outputs; it takes part in `_shoot`
         rich = next((name for name in _RICHEST if name in output.data), "")
         plot = next((name for name in output.data if is_plot_json(name)), "")
         return rich or plot or raster
 
-    def _judge_cell(self, figure: _Figure, code: Code) -> None:
+    def _judge_cell(self, figure: Figure, code: Code) -> None:
         """Drop what its cell rules out, before a picture is decoded or a browser asked."""
         if figure.dropped:
             return
@@ -258,9 +234,9 @@ class NotebookConverter:
 
     def _judge_together(
         self,
-        figures: Sequence[_Figure],
-        sure: Sequence[_Figure],
-        identity: Callable[[_Figure], object],
+        figures: Sequence[Figure],
+        sure: Sequence[Figure],
+        identity: Callable[[Figure], object],
     ) -> None:
         """Drop figures of cells that show too many; the same picture twice is one."""
         shown: dict[int, set[object]] = defaultdict(set)
@@ -273,7 +249,7 @@ class NotebookConverter:
                 detail = f"{number} figures, the recipe takes {self.options.max_images} a cell"
                 figure.drop(Reason.SEVERAL_IMAGES, detail, number)
 
-    def _shoot(self, figures: Sequence[_Figure], cells: Sequence[Cell]) -> None:
+    def _shoot(self, figures: Sequence[Figure], cells: Sequence[Cell]) -> None:
         """Give each figure that needs a page its picture, or the reason why it has none."""
         wanted = {
             figure.position: figure
@@ -293,18 +269,18 @@ class NotebookConverter:
                 places[position] = len(outputs)
                 outputs.append(wanted[position].shown())
             elif script:
-                shown = Shown(script, output.data[script], completes=_completes(output))
+                shown = Shown(script, output.data[script], completes=completes(output))
                 if markup_of(shown).scripted:
                     outputs.append(shown)
         shots = self._screen.shoot(outputs, list(places.values()))
         for position, figure in wanted.items():
             self._take(figure, shots[places[position]])
 
-    def _take(self, figure: _Figure, shot: Shot) -> None:
+    def _take(self, figure: Figure, shot: Shot) -> None:
         table = shot.table and not self.options.html_tables
         if shot.image is not None and not table:
             figure.image, figure.shown_by = shot.image, self._screen.version
-        elif raster := _raster(figure.output):
+        elif raster := raster_form(figure.output):
             figure.fallback = str(shot.reason or Reason.HTML_TABLE)
             figure.media_type = raster
         elif table:
@@ -312,7 +288,7 @@ class NotebookConverter:
         elif shot.reason is not None:
             figure.drop(shot.reason, shot.detail)
 
-    def _read_raster(self, figure: _Figure) -> None:
+    def _read_raster(self, figure: Figure) -> None:
         try:
             data = decode_image(figure.output.data[figure.media_type])
             info = inspect(data)
@@ -325,7 +301,7 @@ class NotebookConverter:
             detail = f"{figure.media_type} that is {info.format}"
             figure.drop(Reason.BAD_IMAGE, detail)
 
-    def _judge_image(self, figure: _Figure) -> None:
+    def _judge_image(self, figure: Figure) -> None:
         image, options = figure.image, self.options
         if image is None:
             return
@@ -347,7 +323,7 @@ class NotebookConverter:
             )
             figure.drop(Reason.BLANK_IMAGE, detail, figure.ink)
 
-    def _errors(self, cells: Sequence[Cell], figures: Sequence[_Figure]) -> list[tuple[str, str]]:
+    def _errors(self, cells: Sequence[Cell], figures: Sequence[Figure]) -> list[tuple[str, str]]:
         """Tracebacks of cells without a figure: items too, so that they are counted."""
         if self.options.error_cells:
             return []
@@ -363,7 +339,7 @@ class NotebookConverter:
         self,
         document: Document,
         notebook: Notebook,
-        figure: _Figure,
+        figure: Figure,
         codes: Mapping[int, Code],
         prose: str,
     ) -> Sample:
@@ -394,41 +370,6 @@ class NotebookConverter:
             scores={"ink": figure.ink, "code_lines": float(count_lines(code))},
             extras=forms,
         )
-
-
-def _raster(output: Output) -> str:
-    """Media type of an output's raster form, empty if there is none."""
-    return next((name for name in _RASTERS if name in output.data), "")
-
-
-def _completes(output: Output) -> bool:
-    """Whether an output is the script that draws in the output before it (bokeh)."""
-    executes = any(name.endswith("_exec.v0+json") for name in output.data)
-    return executes and "text/html" not in output.data
-
-
-def _needs_scripts(figure: _Figure) -> bool:
-    """Whether only a page can tell if an output shows a figure at all."""
-    return bool(figure.media_type) and markup_of(figure.shown()).scripted
-
-
-def _payload(figure: _Figure) -> object:
-    return figure.output.data[figure.media_type]
-
-
-def _picture(figure: _Figure) -> object:
-    return figure.image.data if figure.image else figure.position
-
-
-def _without_repetitions(figures: Sequence[_Figure]) -> list[_Figure]:
-    """Leave out what the same cell shows again (`fig.show()`, then `fig`): one figure, not two."""
-    kept, seen = [], set()
-    for figure in figures:
-        mark = (figure.cell.index, figure.image.data) if figure.image else figure.position
-        if mark not in seen:
-            kept.append(figure)
-            seen.add(mark)
-    return kept
 
 
 def _natural_language(comment: str, prose: str) -> str:
