@@ -1,12 +1,16 @@
 """Shards to memory: ours against `webdataset.ShardWriter`, and against a bare sequential write.
 
 The same samples (a page image with its text), the same target size, the same place (`/dev/shm`,
-so that no disk takes part), in one run and in turns. Ours does what production does: tar,
-XXH3 of the shard, index, fsync and rename. "from samples" starts at `Sample` objects and
-includes the JSON and, for ours, the hash and index entry of each sample; "from bytes" starts at
-the encoded members, for both writers alike. The bare write puts the bytes of our finished
-shards down in pieces of 4 MiB. All are single threads, so the ratio of CPU times is what the
-ratio of wall times would be on a machine that does nothing else.
+so that no disk takes part, and nobody waits for durability: there the fsync that only ours asks
+for has nothing to do). Every round runs all of them, in an order drawn anew; medians are printed.
+Ours does what production does: tar, XXH3 of the shard, index, fsync and rename. "from samples"
+starts at `Sample` objects and includes the JSON and, for ours, the hash and index entry of each
+sample; "from bytes" starts at the encoded members, for both writers alike. The bare write puts
+the bytes of our finished shards down in pieces of 4 MiB, from one buffer.
+
+Ours writes in a thread of its own: wall time is what one build waits on a machine with a core to
+spare, CPU time (of both threads) what it costs one with none. On a busy machine the wall times
+say little; the load is printed.
 
     python benchmarks/shard_writing.py
 """
@@ -27,7 +31,7 @@ import webdataset
 from dsvl_data.sample import Image, Origin, Provenance, Sample, Text, to_json
 from dsvl_data.shards.write import Encoded, encode, write_shard
 
-ROUNDS = 5
+ROUNDS = 7
 TOTAL = 250_000_000  # bytes of images a round
 TARGET = 256_000_000  # bytes of a shard: production's default
 #: Mean bytes of a page: a small JPEG, a page of text as PNG, a large or scanned one.
@@ -59,8 +63,10 @@ def measure(samples: Sequence[Sample], mean: int, folder: Path) -> None:
         "webdataset from samples": lambda to: theirs_from_samples(samples, to),
     }
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
+    order = random.Random(mean)
     for _ in range(ROUNDS):
-        for name, write in contestants.items():
+        for name in order.sample(list(contestants), len(contestants)):
+            write = contestants[name]
             to = folder / "round"
             to.mkdir()
             start, processor = time.perf_counter(), time.process_time()
@@ -71,7 +77,8 @@ def measure(samples: Sequence[Sample], mean: int, folder: Path) -> None:
     cpu = {name: statistics.median(t for _, t in times) for name, times in seconds.items()}
     print(
         f"\n{len(samples):,} samples, images of {mean / 1000:.0f} KB on average, "
-        f"{written / 1e6:,.0f} MB in {len(shards)} shards; medians of {ROUNDS} rounds"
+        f"{written / 1e6:,.0f} MB in {len(shards)} shards; medians of {ROUNDS} rounds, "
+        f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
     for name in contestants:
         rate = written / 1e6 / wall[name]
