@@ -313,11 +313,11 @@ def test_markup_is_told_without_a_browser(payload: str, kind: str, scripted: boo
 
 
 def test_hostile_markup_is_told_in_linear_time() -> None:
-    start = time.monotonic()
+    start = time.process_time()
     for piece in ("<script", "<style", "<!--", "<", "<a ", "<table ", '<a "', "<a '\"", "<p>"):
         markup_of(html(piece * 300_000))
         balanced(piece * 100_000)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(
