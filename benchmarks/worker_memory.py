@@ -1,10 +1,10 @@
 """The most memory that one worker holds, whatever it is given.
 
-In: the two largest of the real EPUBs; a book with a chapter of 8 MB and one of 20 MB; a book of 180 MB of large
-PNGs; notebooks with an output of 90 and of 200 MB. Out: one line each: the peak, in MB, of the
-proportional set size summed over the engine's worker process, its keeper, and all that they
-start (Playwright's driver, Chromium), sampled every 50 ms; and what became of the input. The
-pipelines' own limits hold, but for time: a document is stopped after `--seconds`.
+In: the two largest of the real EPUBs; a book with a chapter of 8 MB and one of 20 MB; a book of
+180 MB of large PNGs; notebooks with an output of 90 and of 200 MB. Out: one line each: the peak,
+in MB, of the proportional set size summed over the engine's worker process, its keeper, and all
+that they start (Playwright's driver, Chromium), sampled every 50 ms; and what became of the
+input. The pipelines' own limits hold, but for time: a document is stopped after `--seconds`.
 """
 
 from __future__ import annotations

@@ -101,6 +101,17 @@ def test_retry_converts_again_what_failed_and_cuts_the_shards_anew(run: Run, rec
     assert json.loads(run("shards", "stats", out, "--json")[1])["total"]["samples"] == 3
 
 
+def test_retry_for_a_reason_that_nothing_has_names_those_that_are_there(
+    run: Run, recipe: Path
+) -> None:
+    out = build(run, recipe)
+    code, text, err = run("corpus", "retry", out, "--reason", "timeout", "--executor", "local")
+    said = " ".join((text + err).split())
+    assert code == 0
+    assert "nothing failed for timeout" in said
+    assert "bad_json (1)" in said
+
+
 def test_damage_is_found_and_the_exit_code_says_so(run: Run, recipe: Path) -> None:
     out = build(run, recipe)
     (shard,) = out.rglob("*.tar")
@@ -136,7 +147,7 @@ def test_a_wrong_recipe_stops_before_the_work(
     assert code == 1
     assert says in " ".join(err.split())
     assert "Traceback" not in err
-    assert not (out / "parts").exists()
+    assert not out.exists()
 
 
 def test_no_output_folder_no_corpus(run: Run, recipe: Path) -> None:
