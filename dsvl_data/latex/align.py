@@ -132,11 +132,7 @@ class _Alignment:
         called = self._called_for()
         self.float_places = self._place(self.floats, Zone.CAPTION, called)
         self.footnote_places = self._place(self.footnotes, Zone.FOOTNOTE, called)
-        rest = [
-            j
-            for j in np.flatnonzero(~self.taken).tolist()
-            if self.stream.zone[j] is not Zone.FOOTNOTE
-        ]
+        rest = np.flatnonzero(~self.taken).tolist()
         self.rest, ids, self.halves = join_broken(self.stream, rest, vocabulary)
         breaks = [*(self.stream.breaks[j] for j in self.rest), True]
         pairs = slide(match_words(self.flow.ids, ids), self.flow.ids, ids, breaks)

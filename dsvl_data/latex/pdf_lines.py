@@ -30,7 +30,10 @@ _MATH_FONT = re.compile(
     r"CMMI|CMSY|CMEX|CMBSY|CMMIB|MSAM|MSBM|EUFM|EUSM|RSFS|LASY|STMARY|WASY|Math|MTMI|MTSY|MTEX"
     r"|txmi|txsy|txex|pxmi|pxsy|LMMI|rtxm|zplm|Mathematica",
 )
-_PAGE_NUMBER = re.compile(r"\D{0,12}?(\d+|[ivxlc]+)\D{0,10}(?:\d+)?\W*", re.IGNORECASE)
+_PAGE_NUMBER = re.compile(
+    r"(?:page|p\.|第)?[\s\-–—\[(·]*(?P<number>\d+|[ivxlc]+)[\s\-–—\])·]*(?:(?:/|of)\s*\d+|页)?",
+    re.IGNORECASE,
+)
 _STAMP = re.compile(r"arXiv:\S+")
 
 
@@ -180,13 +183,13 @@ def _without_running_heads(pages: list[list[Line]], body_size: float) -> list[li
             same = texts[(row.side, row.y, row.pattern)] >= 2
             counts = row.label is not None and row.label - number in counted
             alone = row.gap >= 1.7 and outermost
-            bare = row.label is not None and row.bare
-            if (
-                (same and row.gap >= 1.15)
-                or (counts and row.gap >= 1.15)
-                or (recurs and alone)
-                or (bare and alone)
-            ):
+            numbered = counts and (row.bare or recurs) and row.gap >= 1.15
+            if outermost:
+                margin = (same and row.gap >= 1.15) or numbered or (row.bare and alone)
+                margin = margin or (recurs and alone and row.side == "top")
+            else:
+                margin = same and recurs and row.gap >= 1.15
+            if margin:
                 gone.update(row.lines)
             else:
                 closed.add(row.side)  # what lies further in is no margin either
@@ -231,18 +234,20 @@ def _edge_rows(lines: Sequence[Line], body_size: float) -> list[_Row]:
             numbers = re.findall(r"\d+", text)
             outer = [numbers[0], numbers[-1]] if numbers else []
             label = None
-            if match and match.group(1).isdecimal():
-                label = int(match.group(1))
-            elif outer and (text.startswith(outer[0]) or text.endswith(outer[1])):
+            if match and match.group("number").isdecimal():
+                label = int(match.group("number"))
+            elif outer and len(row) > 1:  # a number of its own, left or right of a running title
+                ends = [lines[i].text for i in sorted(row, key=lambda i: lines[i].x0)]
+                label = next((int(n) for n in (ends[0], ends[-1]) if n.isdecimal()), None)
+            elif outer and (text.startswith(outer[0] + " ") or text.endswith(" " + outer[1])):
                 label = int(outer[0] if text.startswith(outer[0]) else outer[1])
-            bare = match is not None and len(text) <= 12
             found.append(
                 _Row(
                     side,
                     round(lines[row[0]].y1 / 2),
                     re.sub(r"\d+|\b[ivxlc]+\b", "#", text),
                     label,
-                    bare or (match is not None and label is None and len(text) <= 5),
+                    match is not None,
                     gap,
                     max(lines[i].size for i in row),
                     tuple(row),
@@ -253,14 +258,18 @@ def _edge_rows(lines: Sequence[Line], body_size: float) -> list[_Row]:
 
 def _reading_order(lines: list[Line]) -> list[Line]:
     """The stream's order, or by columns where the stream jumps between columns row by row."""
-    prose = [line for line in lines if line.upright and line.text.count(" ") >= 2]
-    jumps = sum(
-        later.x1 < earlier.x0 and later.y1 > earlier.y1 - 2 for earlier, later in pairwise(prose)
-    )
-    if jumps < 4:
+    prose = [line for line in lines if line.upright and line.text.count(" ") >= 3]
+    if not prose:
         return lines
     left, right = min(line.x0 for line in prose), max(line.x1 for line in prose)
     middle = (left + right) / 2
+    wide = [line for line in prose if line.x1 - line.x0 > 0.3 * (right - left)]
+    jumps = sum(
+        later.x1 <= middle <= earlier.x0 and later.y1 > earlier.y1 - 2
+        for earlier, later in pairwise(wide)
+    )
+    if jumps < 4:
+        return lines
     ordered: list[Line] = []
     band: list[Line] = []
 
