@@ -1,13 +1,13 @@
 """Make the truth set anew: PDFs, the page of every word, and LaTeXML's marked HTML.
 
 In: `NAME/source.tex` of this folder. Out, beside it: `document.pdf` (of the clean source),
-`pages.txt` (where TeX shipped each word), `marked.html.xz` (LaTeXML's HTML of the source whose
-words carry their page). Needs TeX Live and LaTeXML; the tests need neither.
+`pages.txt` (where TeX shipped each word), `html.xz` (LaTeXML's HTML, and that of the
+source whose words carry their page). Needs TeX Live and LaTeXML; the tests need neither.
 
     python -m tests.latex.truth.build [NAME ...]
 
-Refuses a document whose glyphs move when it is marked, or whose HTML changes otherwise than by
-the marks.
+Refuses a document whose glyphs move when it is marked, or whose words then reach the reader
+otherwise.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pathlib import Path
 
 import pymupdf
 
-from tests.latex.truth import marks
+from tests.latex.truth import marks, truth
 
 HERE = Path(__file__).parent
 BINDINGS = HERE.parents[2] / "dsvl_data" / "latex" / "bindings"
@@ -124,15 +124,17 @@ def build(name: str, *, html: bool) -> None:
             flush=True,
         )
         if html:
-            sentinel = latexml(marks.for_latexml(source, pages), work, "document")
             plain = latexml(source, work, "document")
-            if marks.strip(sentinel) != plain:
-                Path(f"/tmp/{name}.marked.html").write_text(marks.strip(sentinel))
-                Path(f"/tmp/{name}.html").write_text(plain)
-                print(f"{name}: the marks change LaTeXML's HTML")
-            packed = lzma.compress(sentinel.encode(), preset=9 | lzma.PRESET_EXTREME)
-            (folder / "marked.html.xz").write_bytes(packed)
-            print(f"    HTML: {len(packed) >> 10} KiB, {time.perf_counter() - start:.0f} s")
+            sentinel = latexml(marks.for_latexml(source, pages), work, "document")
+            packed = lzma.compress(f"{plain}\0{sentinel}".encode(), preset=9 | lzma.PRESET_EXTREME)
+            (folder / "html.xz").write_bytes(packed)
+            document = truth.load(name)
+            print(
+                f"    HTML: {len(packed) >> 10} KiB, {time.perf_counter() - start:.0f} s",
+                flush=True,
+            )
+            if changed := document.changed():
+                raise SystemExit(f"{name}: the marks change the reader's words: {changed}")
 
 
 def main() -> None:

@@ -323,9 +323,7 @@ def for_latexml(source: str, pages: Pages) -> str:
         return chr(FIRST + pages.line[listing, number])
 
     head, body, tail = _split(source)
-    scanner = _Scanner(
-        mark=mark, end=lambda number: "", line=line, ieee="{IEEEtran}" in head
-    )
+    scanner = _Scanner(mark=mark, end=lambda number: "", line=line, ieee="{IEEEtran}" in head)
     scanner.scan(body)
     return head + "".join(scanner.out) + tail
 

@@ -1,7 +1,7 @@
 """The truth set as tests use it: an article, its PDF, and for each page the words it must have.
 
-In: `NAME/document.pdf` and `NAME/marked.html.xz`. Out: a `Document`, whose article is what the
-reader makes of the unmarked HTML, and whose `pages` say which of its words each page shows. A
+In: `NAME/document.pdf` and `NAME/html.xz`. Out: a `Document`, whose `article` is what the reader
+makes of LaTeXML's HTML, and whose `pages` say which of its words each page shows. A
 word that carries no mark (numbers that LaTeXML makes, macros) stands where the word before it
 stands; a block without any mark stands where its neighbours stand, if these agree.
 """
@@ -11,9 +11,10 @@ from __future__ import annotations
 import lzma
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 
 import pymupdf
@@ -72,11 +73,16 @@ class Verdict:
 @dataclass(frozen=True)
 class Document:
     name: str
-    html: str  # marked
+    html: str
+    marked_html: str
+
+    @property
+    def pdf_path(self) -> Path:
+        return HERE / self.name / "document.pdf"
 
     @cached_property
     def pdf(self) -> bytes:
-        return (HERE / self.name / "document.pdf").read_bytes()
+        return self.pdf_path.read_bytes()
 
     @cached_property
     def page_count(self) -> int:
@@ -85,12 +91,21 @@ class Document:
 
     @cached_property
     def marked(self) -> Article:
-        return read_article(self.html.encode())
+        return read_article(self.marked_html.encode())
 
     @cached_property
     def article(self) -> Article:
-        """The reader's article, as if nothing had been marked."""
-        return read_article(marks.strip(self.html).encode())
+        return read_article(self.html.encode())
+
+    def changed(self) -> str:
+        """The first block of the article that has other words when it is marked; else empty."""
+        first, second = (a.flow + a.floats + a.footnotes for a in (self.article, self.marked))
+        for plain, marked in zip_longest(first, second):
+            if plain is None or marked is None:
+                return f"{len(first)} blocks became {len(second)}"
+            if words(plain.markdown) != words(marks.strip(marked.markdown)):
+                return f"{plain.markdown!r} became {marked.markdown!r}"
+        return ""
 
     @cached_property
     def pages(self) -> list[Page]:
@@ -115,20 +130,29 @@ class Document:
     def judge(self, number: int, text: str) -> Verdict:
         """Compare page `number` (from 1) with what a program says its text is."""
         page = self.pages[number - 1]
-        found, truth = Counter(words(text)), page.all
-        leaked, lost = found - truth, truth - found
-        for doubtful in (leaked, lost):
-            for word, count in page.doubtful.items():
-                if word in doubtful:
-                    doubtful[word] -= count
-        # A broken word may stand on both pages, whole or as its halves, or on one of them.
-        for broken, fits in ((page.ends_with, str.startswith), (page.begins_with, str.endswith)):
-            if broken:
-                for word in list(leaked):
-                    if fits(broken, word):
-                        leaked[word] -= 1
-                lost[broken] -= 1
-        return Verdict(tuple((+leaked).elements()), tuple((+lost).elements()))
+        return _compare(page, Counter(words(text)), page.all)
+
+    def judge_flow(self, number: int, text: str, spell: Callable[[str], str]) -> Verdict:
+        """The same for a program that leaves out floats and footnotes and respells words."""
+        page = self.pages[number - 1]
+        truth = words(spell(" ".join(page.flow)))
+        return _compare(page, Counter(words(text)), Counter(truth))
+
+
+def _compare(page: Page, found: Counter[str], truth: Counter[str]) -> Verdict:
+    leaked, lost = found - truth, truth - found
+    for some in (leaked, lost):
+        for word, count in page.doubtful.items():
+            if word in some:
+                some[word] -= count
+    # A broken word may stand on both pages, whole or as its halves, or on one of them.
+    for broken, fits in ((page.ends_with, str.startswith), (page.begins_with, str.endswith)):
+        if broken:
+            for word in leaked:
+                if fits(broken, word):
+                    leaked[word] -= 1
+            lost[broken] -= 1
+    return Verdict(tuple((+leaked).elements()), tuple((+lost).elements()))
 
 
 def _place(blocks: Iterable[Block]) -> Iterator[Word]:
@@ -158,10 +182,10 @@ def _place(blocks: Iterable[Block]) -> Iterator[Word]:
 
 
 def load(name: str) -> Document:
-    html = lzma.decompress((HERE / name / "marked.html.xz").read_bytes()).decode()
-    return Document(name, html)
+    both = lzma.decompress((HERE / name / "html.xz").read_bytes()).decode()
+    return Document(name, *both.split("\0"))
 
 
 def names() -> list[str]:
     """The documents of the set, as far as they have been built."""
-    return sorted(path.parent.name for path in HERE.glob("*/marked.html.xz"))
+    return sorted(path.parent.name for path in HERE.glob("*/html.xz"))
