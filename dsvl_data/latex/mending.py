@@ -97,6 +97,11 @@ def _number(element: Element) -> None:
     set_classes(element)
 
 
+def _equation_number(element: Element) -> None:
+    _surround(element, NUMBER_OPEN, NUMBER_CLOSE)
+    set_classes(element)
+
+
 def _item_label(element: Element) -> None:
     _surround(element, LABEL_OPEN, LABEL_CLOSE)
     set_classes(element)
@@ -334,6 +339,8 @@ def _span(cell: Element, name: str) -> int:
 _MENDERS: dict[str, Callable[[Element], None]] = {
     "ltx_missing_citation": _missing_citation,
     "ltx_missing_label": _missing_label,
+    "ltx_tag_equation": _equation_number,
+    "ltx_tag_equationgroup": _equation_number,
     "ltx_tag_item": _item_label,
     "ltx_tag_bibitem": _reference_label,
     "ltx_title_theorem": _run_in_title,

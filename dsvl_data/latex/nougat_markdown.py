@@ -68,8 +68,8 @@ _OTHER_MARKS = re.compile(
     f"{REFERENCE_MARK}{PROGRAM_MARK}{CODE_START}]"
 )
 _LINE_ENDS = re.compile(r"\s*\n\s*")
+_EMPTY_LINES = re.compile(r"(?m)^[*_]+$\n?")  # a font around a line break only
 _RUNS_OF_SPACES = re.compile(r" {2,}")
-_EQUATION_NUMBER = re.compile(r"\\\] \(([^()\s]+)\)$|^\(([^()\s]+)\) \\\[")
 _NUMBER = re.compile(r"(?<!\w)(?:[A-Z]?\d+|[A-Z]|[IVXLCDM]+)(?:[.\-–][A-Z\d]+)*[a-z]?(?!\w)")
 _BULLETS = frozenset("•∙·◦○●∗*-–—−▪■□◆◇▶►▸‣⁃★✓→")
 
@@ -152,6 +152,7 @@ class _Writer:
         self._called.extend(int(index) for index in _NOTE.findall(raw))
         text = _OTHER_MARKS.sub("", _NOTE.sub("", raw))
         text = _LINE_ENDS.sub("\n", _RUNS_OF_SPACES.sub(" ", text)).strip()
+        text = _EMPTY_LINES.sub("", text)
         return self._with_formulas(text.replace(CODE_SPACE, " "))
 
     def _line(self, raw: str) -> str:
@@ -273,8 +274,8 @@ class _Writer:
             kind, number = Kind.PARAGRAPH, ""
             if FORMULA_MARK in raw:
                 kind = Kind.FORMULA
-                found = _EQUATION_NUMBER.search(text)
-                number = (found[1] or found[2]) if found else ""
+                found = _NUMBERED.search(raw)
+                number = found[1].strip("() \n") if found else ""
             if item is not None and item.bullet:
                 text = item.start(text)
             self._emit(out, Block(kind, text, number))

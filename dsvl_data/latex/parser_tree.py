@@ -242,10 +242,12 @@ def _normal_form(element: Element, place: _Place) -> tuple[str, list[str]]:
     name = element.tag
     classes = classes_of(element)
     if name in _INLINE_TAGS:
-        return _inline_form(name, classes, place.font)
+        block = next((_SPANS[each] for each in classes if each in _SPANS), None)
+        if block is None:
+            return _inline_form(name, classes, place)
+        name = block
     if name in _BLOCK_TAGS:
-        meant = [each for each in classes if each in _MEANT]
-        return "div", meant or ["ltx_para"]
+        return "div", _meant(classes, place) or ["ltx_para"]
     if name in ("section", "nav", "figure"):
         if place.closed:
             return "div", ["ltx_para"]
@@ -268,6 +270,13 @@ def _normal_form(element: Element, place: _Place) -> tuple[str, list[str]]:
     return name, classes
 
 
+_SPANS = {  # blocks that LaTeXML makes of spans within a line
+    "ltx_p": "p",
+    "ltx_itemize": "ul",
+    "ltx_description": "ul",
+    "ltx_enumerate": "ol",
+    "ltx_item": "li",
+}
 _PLAIN = {
     "li": ("li", ["ltx_item"]),
     "dl": ("dl", ["ltx_description"]),
@@ -281,15 +290,24 @@ _PLAIN = {
 }
 
 
-def _inline_form(name: str, classes: list[str], font: str) -> tuple[str, list[str]]:
-    meant = [each for each in classes if each in _MEANT]
+def _meant(classes: list[str], place: _Place) -> list[str]:
+    """Those that the parser acts on; a note that no one took out has no place within a cell."""
+    return [
+        each
+        for each in classes
+        if each in _MEANT and not (place.closed and each == "ltx_note_outer")
+    ]
+
+
+def _inline_form(name: str, classes: list[str], place: _Place) -> tuple[str, list[str]]:
+    meant = _meant(classes, place)
     if meant:
         return "span", meant
     wanted = "ltx_font_italic" if name in ("em", "i") and _FONTS.isdisjoint(classes) else ""
     for each in classes:
         if each in ("ltx_font_italic", "ltx_font_bold"):
             wanted = each
-    if wanted and wanted != font:
+    if wanted and wanted != place.font:
         return "span", ["ltx_text", wanted]
     return "", []
 
