@@ -14,8 +14,9 @@ import difflib
 import hashlib
 import posixpath
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -37,7 +38,7 @@ from dsvl_data.read.questions import (
     read_slice,
 )
 from dsvl_data.render.assets import data_asset
-from dsvl_data.render.pages import Page
+from dsvl_data.render.pages import Chapter, Page
 from dsvl_data.render.printer import Printer
 from dsvl_data.render.template import Template, choose, load_templates
 from dsvl_data.sample import Sample, Text
@@ -164,6 +165,28 @@ class ExamConverter:
         self._printer.close()
 
 
+@dataclass(frozen=True, slots=True)
+class _Paper:
+    """Questions that are printed together."""
+
+    questions: Sequence[Shown]
+    language: str
+    template: Template
+    number: int
+    key: str
+
+    def job(self) -> tuple[Chapter, Template]:
+        layout = LAYOUTS[self.template.name]
+        return make_paper(self.questions, layout, self.language, self.key), self.template
+
+    def halves(self) -> list[_Paper]:
+        middle = len(self.questions) // 2
+        return [
+            replace(self, questions=half)
+            for half in (self.questions[:middle], self.questions[middle:])
+        ]
+
+
 class _Exam:
     """One document on its way to pages."""
 
@@ -182,6 +205,17 @@ class _Exam:
         self._pages = 0
 
     def convert(self) -> Iterator[Sample | Dropped]:
+        steps: deque[Dropped | _Paper] = deque()
+        for result in self._printer.print_many(self._jobs(steps)):
+            while isinstance(step := steps.popleft(), Dropped):
+                yield step
+            yield from self._printed(step, result)
+        for step in steps:
+            assert isinstance(step, Dropped)  # every paper has had its result
+            yield step
+
+    def _jobs(self, steps: deque[Dropped | _Paper]) -> Iterator[tuple[Chapter, Template]]:
+        """Yield what is to be printed; papers and questions left out are appended to `steps`."""
         waiting: list[Shown] = []
         language = ""
         found = 0
@@ -189,21 +223,22 @@ class _Exam:
             for entry in chunk:
                 found += 1
                 if isinstance(entry, Dropped):
-                    yield entry
+                    steps.append(entry)
                     continue
                 if waiting and self._is_full(waiting, entry, language):
-                    yield from self._paper(waiting, language)
+                    yield from self._paper(waiting, language, steps)
                     waiting = []
                 if not waiting:
                     language = entry.language
                 waiting.append(entry)
                 if entry.solution_error is not None:
                     error = entry.solution_error
-                    yield self._document.dropped(
-                        error.reason, item=f"{entry.question.item}/solution", detail=error.detail
+                    name = f"{entry.question.item}/solution"
+                    steps.append(
+                        self._document.dropped(error.reason, item=name, detail=error.detail)
                     )
         if waiting:
-            yield from self._paper(waiting, language)
+            yield from self._paper(waiting, language, steps)
         if not found:
             raise DocumentError(Reason.EMPTY_DOCUMENT, "a file without a question")
 
@@ -262,39 +297,41 @@ class _Exam:
         other = entry.question.subject != waiting[-1].question.subject
         return len(waiting) >= target or (other and len(waiting) >= low)
 
-    def _paper(self, questions: Sequence[Shown], language: str) -> Iterator[Sample | Dropped]:
+    def _paper(
+        self, questions: Sequence[Shown], language: str, steps: deque[Dropped | _Paper]
+    ) -> Iterator[tuple[Chapter, Template]]:
         suitable = [t for t in self._templates if LAYOUTS[t.name].suits(questions, language)]
         number, key = self._papers, self._seed_of("paper")
         self._papers += 1
         if not suitable:
-            for shown in questions:
-                yield self._document.dropped(
-                    Reason.BAD_QUESTION,
-                    item=shown.question.item,
-                    detail="it has not what the layouts of the recipe show",
-                )
+            detail = "it has not what the layouts of the recipe show"
+            steps.extend(
+                self._document.dropped(Reason.BAD_QUESTION, item=shown.question.item, detail=detail)
+                for shown in questions
+            )
             return
         template = choose(suitable, self._options.seed, key)
-        yield from self._printed(questions, language, template, number, key)
+        paper = _Paper(questions, language, template, number, key)
+        steps.append(paper)
+        yield paper.job()
 
     def _printed(
-        self, questions: Sequence[Shown], language: str, template: Template, number: int, key: str
+        self, paper: _Paper, result: list[Page] | DocumentError
     ) -> Iterator[Sample | Dropped]:
-        chapter = make_paper(questions, LAYOUTS[template.name], language, key)
-        first, last = questions[0].question.item, questions[-1].question.item
-        try:
-            pages = list(self._printer.pages(chapter, template))
-        except DocumentError as error:
-            if len(questions) > 1:
-                yield from self._halves(questions, language, template, number, key)
-            else:
-                yield self._document.dropped(error.reason, item=first, detail=error.detail)
+        first, last = paper.questions[0].question.item, paper.questions[-1].question.item
+        broken = isinstance(result, DocumentError) or any(
+            page.failure not in (None, Reason.NO_TEXT) for page in result
+        )
+        if broken and len(paper.questions) > 1:
+            halves = paper.halves()
+            results = self._printer.print_many(half.job() for half in halves)
+            for half, pages in zip(halves, results, strict=True):
+                yield from self._printed(half, pages)
             return
-        broken = any(page.failure not in (None, Reason.NO_TEXT) for page in pages)
-        if broken and len(questions) > 1:
-            yield from self._halves(questions, language, template, number, key)
+        if isinstance(result, DocumentError):
+            yield self._document.dropped(result.reason, item=first, detail=result.detail)
             return
-        for page in pages:
+        for page in result:
             if page.failure is not None:
                 yield self._document.dropped(
                     page.failure,
@@ -303,38 +340,24 @@ class _Exam:
                     score=page.score,
                 )
                 continue
-            yield self._sample(page, questions, language, template, number)
+            yield self._sample(page, paper)
 
-    def _halves(
-        self, questions: Sequence[Shown], language: str, template: Template, number: int, key: str
-    ) -> Iterator[Sample | Dropped]:
-        middle = len(questions) // 2
-        for half in (questions[:middle], questions[middle:]):
-            yield from self._printed(half, language, template, number, key)
-
-    def _sample(
-        self,
-        page: Page,
-        questions: Sequence[Shown],
-        language: str,
-        template: Template,
-        number: int,
-    ) -> Sample:
+    def _sample(self, page: Page, paper: _Paper) -> Sample:
         position = self._pages
         self._pages += 1
-        items = [shown.question.item for shown in questions]
-        subjects = sorted({s.question.subject for s in questions if s.question.subject})
+        items = [shown.question.item for shown in paper.questions]
+        subjects = sorted({s.question.subject for s in paper.questions if s.question.subject})
         return self._document.sample(
             position,
             category="document_ocr",
             segments=[page.image, Text(page.text)],
-            language=language,
+            language=paper.language,
             details={
                 **self._printer.details,
-                "template": template.name,
-                "layout": template.name,
+                "template": paper.template.name,
+                "layout": paper.template.name,
                 "seed": str(self._options.seed),
-                "paper": str(number),
+                "paper": str(paper.number),
                 "page": str(page.number),
                 "questions": items[0] if len(items) == 1 else f"{items[0]}-{items[-1]}",
                 "subject": ", ".join(subjects)[:200],
