@@ -88,11 +88,11 @@ _NAMES = re.compile(r"[\[(]?[A-Z][\w'’\-]+.*?(?:1[5-9]|20)\d\d[a-z]?[\])]{0,2}
 
 
 def mend_citations(article: Article, found: Sequence[Difference]) -> tuple[Article, Counter[int]]:
-    """The article with citations in the PDF's style, and how many were mended on each page."""
+    """The article with citations in the PDF's style, headings' numbers as it prints them; and the edits on each page."""
     edits: dict[tuple[Source, int], list[tuple[int, int, str]]] = {}
     mended: Counter[int] = Counter()
     for difference in found:
-        edit = _citation(difference)
+        edit = _mended(difference)
         if edit is not None:
             edits.setdefault((difference.source, difference.index), []).append(edit)
             mended[difference.page] += 1
@@ -119,10 +119,12 @@ def is_citation(text: str) -> bool:
     )
 
 
-def _citation(difference: Difference) -> tuple[int, int, str] | None:
-    """How to mend a difference that is a citation in another style: start, end, new text."""
+def _mended(difference: Difference) -> tuple[int, int, str] | None:
+    """How to mend a citation or a number in another style: start, end, new text."""
     text, start, end = difference.block.markdown, difference.start, difference.end
-    if difference.block.kind in (Kind.HEADING, Kind.TITLE, Kind.CODE) or "\n" in text[start:end]:
+    if difference.block.kind is Kind.HEADING:
+        return _heading_number(difference)
+    if difference.block.kind in (Kind.TITLE, Kind.CODE) or "\n" in text[start:end]:
         return None
     # The brackets that hold it belong to it.
     while start > 0 and text[start - 1] in "([" and text[start - 1 : start + 1] != "](":
@@ -137,6 +139,15 @@ def _citation(difference: Difference) -> tuple[int, int, str] | None:
         return start, end, numbers.group()
     if names and _NUMBERS.fullmatch(written):
         return start, end, _balanced(names.group(), difference.shown[names.end() :])
+    return None
+
+
+def _heading_number(difference: Difference) -> tuple[int, int, str] | None:
+    """Some styles print less of a heading's number than LaTeXML: "E." of "IV-E"."""
+    written, shown = difference.written, difference.shown.strip()
+    part = shown.rstrip(".)")
+    if part and written != part and re.search(rf"(?<![^\W_]){re.escape(part)}$", written):
+        return difference.start, difference.end, shown
     return None
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dsvl_data.latex.article import Kind
 from dsvl_data.latex.matching import Pair, clusters, match_words
 from dsvl_data.latex.pdf_lines import Zone
 from dsvl_data.latex.sequences import BlockWords, PdfStream
@@ -139,11 +140,12 @@ def _align(
     ids = blocks.ids[start:end].copy()
     there = stream.ids[places].copy()
     found: list[Pair] = []
-    for _ in range(2):
+    footnote = blocks.blocks[blocks.block[start]].kind is Kind.FOOTNOTE
+    for least in (1.0,) if footnote else (1.0, 2.0):
         pairs = match_words(ids, there)
         weights = [blocks.weights[start + i] for i, _ in pairs]
         for a, b in clusters(pairs):
-            if sum(weights[a:b]) >= 1.0:
+            if sum(weights[a:b]) >= least:
                 found.extend((start + i, int(places[j])) for i, j in pairs[a:b])
                 for i, j in pairs[a:b]:
                     ids[i], there[j] = -2, -3

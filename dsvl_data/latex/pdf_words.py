@@ -18,7 +18,7 @@ import pymupdf
 
 from dsvl_data.latex.pdf_lines import Line, Zone, read_lines
 
-_FLOAT_NAMES = {
+FLOAT_NAMES = {
     "figure": "figure",
     "fig": "figure",
     "figura": "figure",
@@ -38,7 +38,7 @@ _FLOAT_NAMES = {
     "scheme": "scheme",
 }
 _CAPTION = re.compile(
-    rf"(?P<name>{'|'.join(sorted(_FLOAT_NAMES, key=len, reverse=True))})\.?\s*"
+    rf"(?P<name>{'|'.join(sorted(FLOAT_NAMES, key=len, reverse=True))})\.?\s*"
     r"(?P<number>[A-Z]{0,2}\.?\d+(?:\.\d+)*|[IVXL]+|[A-Z]\.?\d*)\s*"
     r"(?P<end>[:.|—–]\s|[:.]?$|[:：])",
     re.IGNORECASE,
@@ -130,7 +130,7 @@ def _mark_captions(
         if match is None or not starts:
             index += 1
             continue
-        kind = _FLOAT_NAMES[match.group("name").lower()]
+        kind = FLOAT_NAMES[match.group("name").lower()]
         captions.append((kind, match.group("number").strip("."), index))
         end = index + 1
         while (
