@@ -308,9 +308,11 @@ class _Writer:
             del lines[0]
         if not lines:
             return
+        kind = Kind.CODE if PROGRAM_MARK in raws[0] else Kind.ALGORITHM
+        if kind is Kind.ALGORITHM:  # LaTeXML's empty lines close blocks, and do not show
+            lines = [line for line in lines if line]
         longest = max(map(len, re.findall("`+", "\n".join(lines))), default=0)
         fence = "`" * max(3, longest + 1)
-        kind = Kind.CODE if PROGRAM_MARK in raws[0] else Kind.ALGORITHM
         self._emit(out, Block(kind, "\n".join([fence, *lines, fence])))
 
     def _code_line(self, raw: str) -> str:

@@ -46,7 +46,8 @@ UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]"
 )
 _SPACES = re.compile(r"\s+")
-_CJK = "\u3000-\u30ff\u31c0-\u31ef\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef"
+_SOURCE_SPACES = re.compile(r"[ \t\r\n\f]+")
+_CJK = "\u3001-\u30ff\u31c0-\u31ef\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff00-\uffef"
 _CJK_SPACE = re.compile(rf"(?<=[{_CJK}]) (?=[{_CJK}])")
 _LIGATURES = str.maketrans(
     {
@@ -62,20 +63,21 @@ _LIGATURES = str.maketrans(
 
 
 def clean_text(text: str) -> str:
-    """Text as it shows: one space for any run of white space, ligatures and accents folded.
+    r"""Text as it shows: one space for any run of white space, ligatures and accents folded.
 
-    Non-breaking and thin spaces become plain ones. White space between Chinese or Japanese
-    characters goes: TeX drops the end of a source line there, and HTML keeps it.
+    Non-breaking, thin and wide spaces become plain ones. Between Chinese or Japanese characters
+    plain ones go: TeX drops the end of a source line there, and HTML keeps it; a `\quad` stays.
     """
     if text.isascii():
         return _SPACES.sub(" ", UNSEEN.sub("", text))
     text = UNSEEN.sub("", text).translate(_LIGATURES)
-    return _CJK_SPACE.sub("", _SPACES.sub(" ", unicodedata.normalize("NFC", text)))
+    text = _SOURCE_SPACES.sub(" ", unicodedata.normalize("NFC", text))
+    return _SPACES.sub(" ", _CJK_SPACE.sub("", text))
 
 
 def code_text(text: str) -> str:
     """Text of a line of code: the source's own white space is layout, LaTeXML's nbsp is not."""
-    text = re.sub(r"[ \t\n\r\f]+", " ", UNSEEN.sub("", text))
+    text = _SOURCE_SPACES.sub(" ", UNSEEN.sub("", text))
     return text.replace("\xa0", CODE_SPACE).translate(_LIGATURES)
 
 

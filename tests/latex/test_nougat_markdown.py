@@ -159,6 +159,7 @@ def test_a_line_end_between_chinese_characters_is_no_space() -> None:
     assert flow(para("中文 测试，\n下一行 and 中文\nEnglish")) == [
         "中文测试，下一行 and 中文 English"
     ]
+    assert flow(para("跋\u2003附诗")) == ["跋 附诗"]
 
 
 def test_fonts_are_joined_and_not_doubled() -> None:
