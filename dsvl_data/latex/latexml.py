@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -52,9 +53,9 @@ _EPOCH = "946684800"
 
 @dataclass(frozen=True, slots=True)
 class Latexml:
-    """What became of an article.
+    r"""What became of an article.
 
-    `undefined` are the macros (`\\name`) and environments (`{name}`) that the text uses and
+    `undefined` are the macros (`\name`) and environments (`{name}`) that the text uses and
     nothing defines: they stand in the HTML by name. `missing` are files that it asks for and
     LaTeXML has not got (packages without a binding among them). `errors` counts all errors of
     both programs, the undefined names included; `messages` are the first of them.
@@ -97,6 +98,7 @@ def run_latexml(folder: Path, main: str, *, seconds: float, memory: int) -> Late
             return finished
 
         xml = work / "article.xml"
+        # The .bbl is what the authors' BibTeX made, and what the PDF shows.
         options = [*_OPTIONS, *(["nobibtex"] if source.with_suffix(".bbl").is_file() else [])]
         first = run(
             [
@@ -104,8 +106,7 @@ def run_latexml(folder: Path, main: str, *, seconds: float, memory: int) -> Late
                 "--noparse",
                 "--nocomments",
                 "--quiet",
-                f"--preload=[{','.join(options)}]latexml.sty",
-                "--preload=kernel.sty",
+                *(f"--preload={name}" for name in _preloads(options)),
                 f"--path={BINDINGS}",
                 f"--log={work / 'latexml.log'}",
                 f"--destination={xml}",
@@ -121,6 +122,7 @@ def run_latexml(folder: Path, main: str, *, seconds: float, memory: int) -> Late
                 "--quiet",
                 "--format=html5",
                 "--presentationmathml",
+                "--novalidate",
                 "--timestamp=0",
                 "--nodefaultresources",
                 "--nographicimages",
@@ -148,11 +150,15 @@ def latexml_version() -> str:
     return found[1] if found else "unknown"
 
 
+def _preloads(options: Iterable[str]) -> list[str]:
+    return [f"[{','.join(options)}]latexml.sty", "kernel.sty"]
+
+
 def _program(name: str) -> str:
     path = shutil.which(name)
     if path is None:
         raise UserError(
-            f"{name} is not installed; on Debian and Ubuntu: apt-get install latexml texlive-latex-base"
+            f"{name} is not installed (Debian, Ubuntu: apt-get install latexml texlive-latex-base)"
         )
     return path
 
@@ -197,7 +203,8 @@ def _environment(folder: Path, work: Path) -> dict[str, str]:
         "HOME": str(work),
         "TMPDIR": str(work),
         "LC_ALL": "C.UTF-8",
-        "PERL5OPT": f"-I{BINDINGS} -MConfine",
+        "PERL5OPT": f"-I{BINDINGS} -MConfine -MBibliography",
+        "BIBLIOGRAPHY_PRELOAD": "\n".join(_preloads(_OPTIONS)),
         # Perl's hashes come in another order each run, and some of LaTeXML's output with them.
         "PERL_HASH_SEED": "0",
         "PERL_PERTURB_KEYS": "0",
