@@ -11,7 +11,7 @@ A word broken over two pages stands on both as they show it: "exam-" and "ple".
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -26,9 +26,9 @@ from dsvl_data.latex.cutting import (
     place_units,
     units_of,
 )
-from dsvl_data.latex.differences import Difference, Source, differences, mend_citations
-from dsvl_data.latex.floats import Placement, place_blocks
-from dsvl_data.latex.matching import match_words, slide, without_isolated
+from dsvl_data.latex.differences import Difference, Source, differences, mend
+from dsvl_data.latex.floats import Placement, place_blocks, take
+from dsvl_data.latex.matching import Pair, match_words, slide, without_isolated
 from dsvl_data.latex.pdf_lines import Zone
 from dsvl_data.latex.pdf_words import PdfPage
 from dsvl_data.latex.sequences import (
@@ -97,7 +97,7 @@ def align(article: Article, pages: Sequence[PdfPage]) -> list[AlignedPage]:
     if not pages:
         return []
     alignment = _Alignment(article, pages)
-    mended, edits = mend_citations(article, alignment.differences())
+    mended, edits = mend(article, alignment.differences())
     if not edits:
         return alignment.pages()
     aligned = _Alignment(mended, pages).pages()
@@ -117,6 +117,23 @@ class _Tally:
     unplaced: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Track:
+    """Blocks in a row, `rest` the PDF's words that may be theirs, and which are: `(i, index)`.
+
+    `halves` ties the first half of a broken word to its second, both as places in the stream.
+    """
+
+    blocks: BlockWords
+    rest: list[int]
+    halves: dict[int, int]
+    pairs: list[Pair]
+
+    def blocks_found(self) -> set[int]:
+        """The blocks with a match."""
+        return {self.blocks.block[i] for i, _ in self.pairs}
+
+
 class _Alignment:
     """One article against one PDF."""
 
@@ -129,18 +146,51 @@ class _Alignment:
         self.stream = pdf_stream(pages, vocabulary)
         self.taken = np.zeros(len(self.stream.ids), dtype=bool)
         self.matched = np.zeros(len(self.stream.ids), dtype=bool)
+        self.vocabulary = vocabulary
         called = self._called_for()
         self.float_places = self._place(self.floats, Zone.CAPTION, called)
-        self.footnote_places = self._place(self.footnotes, Zone.FOOTNOTE, called)
-        rest = np.flatnonzero(~self.taken).tolist()
-        self.rest, ids, self.halves = join_broken(self.stream, rest, vocabulary)
-        breaks = [*(self.stream.breaks[j] for j in self.rest), True]
-        pairs = slide(match_words(self.flow.ids, ids), self.flow.ids, ids, breaks)
-        self.pairs = without_isolated(pairs, self.flow.weights)
-        for _, j in self.pairs:
-            self.matched[self.rest[j]] = True
-            if (half := self.halves.get(self.rest[j])) is not None:
-                self.matched[half] = True
+        self.note_track = self._track_footnotes()
+        self.note_places = self._place(
+            self.footnotes, Zone.FOOTNOTE, called, but=set(self.note_track.blocks_found())
+        )
+        self.track = self._track(self.flow, np.flatnonzero(~self.taken).tolist())
+        self._match(self.track)
+
+    def _track(self, blocks: BlockWords, rest: Sequence[int]) -> _Track:
+        """Align a row of blocks with some of the PDF's words."""
+        kept, ids, halves = join_broken(self.stream, rest, self.vocabulary)
+        breaks = [*(self.stream.breaks[j] for j in kept), True]
+        pairs = slide(match_words(blocks.ids, ids), blocks.ids, ids, breaks)
+        return _Track(blocks, kept, halves, without_isolated(pairs, blocks.weights))
+
+    def _track_footnotes(self) -> _Track:
+        """Footnotes keep their order: align all of them with the small print."""
+        free = np.flatnonzero(~self.taken).tolist() if self.footnotes.blocks else []
+        track = self._track(self.footnotes, [j for j in free if self.stream.small[j]])
+        found = [0.0] * len(self.footnotes.blocks)
+        total = [0.0] * len(self.footnotes.blocks)
+        for i, weight in enumerate(self.footnotes.weights):
+            total[self.footnotes.block[i]] += weight
+        for i, _ in track.pairs:
+            found[self.footnotes.block[i]] += self.footnotes.weights[i]
+        sure = {k for k, weight in enumerate(found) if weight >= 0.5 * total[k] > 0}
+        track = replace(
+            track, pairs=[pair for pair in track.pairs if self.footnotes.block[pair[0]] in sure]
+        )
+        self._match(track)
+        by_block: dict[int, list[int]] = {}
+        for i, j in track.pairs:
+            by_block.setdefault(self.footnotes.block[i], []).append(track.rest[j])
+        for places in by_block.values():
+            take(self.stream, self.taken, places)
+        return track
+
+    def _match(self, track: _Track) -> None:
+        """Note the PDF's words that a track has found."""
+        for _, j in track.pairs:
+            self.matched[track.rest[j]] = True
+            if (half := track.halves.get(track.rest[j])) is not None:
+                self.matched[half] = self.taken[half] = True
 
     def _called_for(self) -> list[float]:
         """About the page of each block of the flow."""
@@ -153,20 +203,30 @@ class _Alignment:
             pages.append(float(self.stream.page[marks[at][1]]) if marks else 0.0)
         return pages
 
-    def _place(self, blocks: BlockWords, zone: Zone, called: list[float]) -> list[Placement]:
+    def _place(
+        self,
+        blocks: BlockWords,
+        zone: Zone,
+        called: list[float],
+        but: Collection[int] = (),
+    ) -> list[Placement]:
         expected = [called[block.anchor] for block in blocks.blocks]
-        places = place_blocks(blocks, self.stream, self.taken, zone=zone, expected=expected)
+        places = place_blocks(
+            blocks, self.stream, self.taken, zone=zone, expected=expected, but=but
+        )
         for place in places:
             self.matched[[j for _, j in place.pairs]] = True
         return places
 
     def differences(self) -> list[Difference]:
         """Where text and pages disagree, everywhere but at the pages' ends."""
-        flow = [(i, self.rest[j]) for i, j in self.pairs]
-        found = list(differences(Source.FLOW, self.flow, self.stream, flow))
+        found: list[Difference] = []
+        for source, track in ((Source.FLOW, self.track), (Source.FOOTNOTES, self.note_track)):
+            pairs = [(i, track.rest[j]) for i, j in track.pairs]
+            found.extend(differences(source, track.blocks, self.stream, pairs))
         for source, blocks, places in (
             (Source.FLOATS, self.floats, self.float_places),
-            (Source.FOOTNOTES, self.footnotes, self.footnote_places),
+            (Source.FOOTNOTES, self.footnotes, self.note_places),
         ):
             for place in places:
                 found.extend(differences(source, blocks, self.stream, place.pairs))
@@ -176,6 +236,7 @@ class _Alignment:
         """Put all pages together."""
         tallies = [_Tally([], [], []) for _ in self.stream.pages]
         ends = self._place_flow(tallies)
+        self._place_footnotes(tallies)
         self._place_others(tallies)
         unlike: list[list[Difference]] = [[] for _ in tallies]
         for difference in self.differences():
@@ -187,17 +248,17 @@ class _Alignment:
 
     def _place_flow(self, tallies: list[_Tally]) -> list[tuple[int, int]]:
         """Put the flow's pieces on their pages; returns the uncertain words at each page's ends."""
-        pairs = dict(self.pairs)
+        track = self.track
+        pairs = dict(track.pairs)
         units = units_of(self.flow)
-        pages, torn = place_units(units, self.flow, self.stream, pairs, self.rest)
+        pages, torn = place_units(units, self.flow, self.stream, pairs, track.rest)
         self._drop_unshown(units, pages, pairs, tallies)
         for n in torn:
-            shown_by = {
-                self.stream.page[self.rest[pairs[i]]]
+            for page in {
+                self.stream.page[track.rest[pairs[i]]]
                 for i in range(units[n].first, units[n].end)
                 if i in pairs
-            }
-            for page in shown_by:
+            }:
                 tallies[page].torn += 1
         loose = [[0, 0] for _ in tallies]
         seen = [False] * len(tallies)
@@ -206,28 +267,62 @@ class _Alignment:
                 if i in pairs:
                     seen[page] = True
                     loose[page][1] = 0
-                if self.flow.words[i].opaque:
-                    continue
-                tallies[page].words += 1
-                tallies[page].found += i in pairs
-                if i not in pairs:
+                elif not self.flow.words[i].opaque:
                     loose[page][1] += 1
                     loose[page][0] += not seen[page]
+        self._cut(track, units, pages, [tally.parts for tally in tallies], tallies)
+        return [(top, bottom) for top, bottom in loose]
+
+    def _place_footnotes(self, tallies: list[_Tally]) -> None:
+        """Put the footnotes that the small print has on their pages."""
+        track = self.note_track
+        found = track.blocks_found()
+        units = units_of(self.footnotes)
+        pages, torn = place_units(units, self.footnotes, self.stream, dict(track.pairs), track.rest)
+        first: dict[int, int] = {}
+        last: dict[int, int] = {}
+        for i, j in track.pairs:
+            first.setdefault(self.footnotes.block[i], self.stream.page[track.rest[j]])
+            last[self.footnotes.block[i]] = self.stream.page[track.rest[j]]
+        for n, unit in enumerate(units):
+            if unit.block in found:
+                # What is unmatched at a footnote's ends is no neighbour's.
+                pages[n] = min(max(pages[n], first[unit.block]), last[unit.block])
+            else:
+                pages[n] = -1
+        for n in torn:
+            tallies[pages[n]].torn += pages[n] >= 0
+        self._cut(track, units, pages, [tally.footnotes for tally in tallies], tallies)
+
+    def _cut(
+        self,
+        track: _Track,
+        units: Sequence[Unit],
+        pages: Sequence[int],
+        into: Sequence[list[tuple[Part, int]]],
+        tallies: Sequence[_Tally],
+    ) -> None:
+        """Cut a track's blocks into the parts of each page, and count their words."""
+        matched = {i for i, _ in track.pairs}
+        for unit, page in zip(units, pages, strict=True):
+            for i in range(unit.first, unit.end) if page >= 0 else ():
+                if not track.blocks.words[i].opaque:
+                    tallies[page].words += 1
+                    tallies[page].found += i in matched
         broken = {
-            i: self.stream.keys[self.rest[j]]
-            for i, j in self.pairs
-            if (half := self.halves.get(self.rest[j])) is not None
-            and self.stream.page[half] == self.stream.page[self.rest[j]] + 1
+            i: self.stream.keys[track.rest[j]]
+            for i, j in track.pairs
+            if (half := track.halves.get(track.rest[j])) is not None
+            and self.stream.page[half] == self.stream.page[track.rest[j]] + 1
         }
         places: dict[tuple[int, int], int] = {}
-        for i, j in reversed(self.pairs):
-            places[self.flow.block[i], self.stream.page[self.rest[j]]] = self.rest[j]
-        for piece in cut(units, pages, self.flow, broken):
-            tally = tallies[piece.page]
-            before = tally.parts[-1][1] if tally.parts else -1
+        for i, j in reversed(track.pairs):
+            places[track.blocks.block[i], self.stream.page[track.rest[j]]] = track.rest[j]
+        for piece in cut(units, pages, track.blocks, broken):
+            parts = into[piece.page]
+            before = parts[-1][1] if parts else -1
             place = places.get((piece.block, piece.page), before)
-            tally.parts.append((self._part(self.flow, piece), place))
-        return [(top, bottom) for top, bottom in loose]
+            parts.append((self._part(track.blocks, piece), place))
 
     def _drop_unshown(
         self,
@@ -249,9 +344,9 @@ class _Alignment:
             if prose and not here:
                 after = next(
                     (pairs[i] for i in range(words.stop, len(self.flow.words)) if i in pairs),
-                    len(self.rest),
+                    len(self.track.rest),
                 )
-                left = sum(self.stream.prose[j] for j in self.rest[before + 1 : after])
+                left = sum(self.stream.prose[j] for j in self.track.rest[before + 1 : after])
                 if left < 0.3 * prose:
                     tallies[pages[n]].unplaced += prose
                     pages[n:end] = [-1] * (end - n)
@@ -263,7 +358,7 @@ class _Alignment:
         """Put floats and footnotes on the pages that show them."""
         for blocks, places, into in (
             (self.floats, self.float_places, "floats"),
-            (self.footnotes, self.footnote_places, "footnotes"),
+            (self.footnotes, self.note_places, "footnotes"),
         ):
             units_by_block: dict[int, list[Unit]] = {}
             for unit in units_of(blocks):

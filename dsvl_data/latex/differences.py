@@ -87,8 +87,11 @@ _NUMBERS = re.compile(r"\[\d+[a-z]?(?:\s*[,;–\-]\s*\d+[a-z]?)*\]")
 _NAMES = re.compile(r"[\[(]?[A-Z][\w'’\-]+.*?(?:1[5-9]|20)\d\d[a-z]?[\])]{0,2}", re.DOTALL)
 
 
-def mend_citations(article: Article, found: Sequence[Difference]) -> tuple[Article, Counter[int]]:
-    """The article with citations in the PDF's style, headings' numbers as it prints them; and the edits on each page."""
+def mend(article: Article, found: Sequence[Difference]) -> tuple[Article, Counter[int]]:
+    """The article with citations and headings' numbers as the PDF prints them.
+
+    Also returns how many were mended on each page.
+    """
     edits: dict[tuple[Source, int], list[tuple[int, int, str]]] = {}
     mended: Counter[int] = Counter()
     for difference in found:

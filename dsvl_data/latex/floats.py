@@ -8,7 +8,7 @@ aligned, twice, since a table's caption may stand above it there and below it he
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,11 +38,13 @@ def place_blocks(
     *,
     zone: Zone,
     expected: Sequence[float],
+    but: Collection[int] = (),
 ) -> list[Placement]:
     """Place each block that the pages show; `taken[j]` is set for the words that it uses.
 
     `zone` is where such blocks lie if the page's lines were recognised; `expected[k]` the page on
-    which block k is called for, which decides between pages that fit equally.
+    which block k is called for, which decides between pages that fit equally; blocks in `but` are
+    left alone.
     """
     codes = _pair_codes(stream.ids)
     order = np.argsort(codes, kind="stable")
@@ -50,7 +52,7 @@ def place_blocks(
     placements = []
     for index in range(len(blocks.blocks)):
         start, end = blocks.first[index], blocks.first[index + 1]
-        if start == end:
+        if start == end or index in but:
             continue
         hits = _hits(blocks.ids[start:end], ordered, order)
         pages = _candidates(hits, stream, taken, zone, expected[index])
@@ -63,9 +65,9 @@ def place_blocks(
             if weight > best_weight + 0.05 * total:
                 best, best_weight = pairs, weight
         if best and best_weight >= _LEAST * total:
-            best = _with_next_page(blocks, stream, taken, (start, end), best, zone)
+            best = _with_neighbours(blocks, stream, taken, (start, end), best, hits)
             placements.append(Placement(index, tuple(best)))
-            _take(stream, taken, [j for _, j in best])
+            take(stream, taken, [j for _, j in best])
     return placements
 
 
@@ -122,7 +124,9 @@ def _align(
     block: Pair,
     page: int,
     hits: Sequence[NDArray[np.int64]],
+    known: Collection[int] = (),
 ) -> list[Pair]:
+    """What a page has of a block's words, but for those `known` already."""
     start, end = block
     free = [j for j in range(stream.first[page], stream.first[page + 1]) if not taken[j]]
     if not free:
@@ -138,6 +142,7 @@ def _align(
     low = int(most[len(most) // 2])
     places = np.array(free[low : low + width])
     ids = blocks.ids[start:end].copy()
+    ids[[i - start for i in known]] = -2
     there = stream.ids[places].copy()
     found: list[Pair] = []
     footnote = blocks.blocks[blocks.block[start]].kind is Kind.FOOTNOTE
@@ -152,38 +157,39 @@ def _align(
     return sorted(found)
 
 
-def _with_next_page(
+def _with_neighbours(
     blocks: BlockWords,
     stream: PdfStream,
     taken: NDArray[np.bool_],
     block: Pair,
     pairs: list[Pair],
-    zone: Zone,
+    hits: Sequence[NDArray[np.int64]],
 ) -> list[Pair]:
-    """With the rest of a block that goes on at the next page: a long footnote, a long table."""
-    last_i, last_j = pairs[-1]
-    page = stream.page[last_j]
-    left = sum(blocks.weights[last_i + 1 : block[1]])
-    if page + 1 >= len(stream.pages) or left < 3:
-        return pairs
-    free = [j for j in range(stream.first[page + 1], stream.first[page + 2]) if not taken[j]]
-    if zone is Zone.FOOTNOTE:
-        free = [j for j in free if stream.zone[j] is zone] or free[-2 * (block[1] - last_i) :]
-    places = np.array(free[: 2 * (block[1] - last_i) + 20], dtype=np.int64)
-    if not len(places):
-        return pairs
-    more = match_words(blocks.ids[last_i + 1 : block[1]], stream.ids[places])
-    kept = [
-        (last_i + 1 + i, int(places[j]))
-        for a, b in clusters(more)
-        if b - a >= 4
-        for i, j in more[a:b]
-    ]
-    found = sum(blocks.weights[i] for i, _ in kept)
-    return pairs + kept if found >= 0.6 * left else pairs
+    """With the rest of a block that the pages before and behind show: a table of several pages."""
+    page = stream.page[pairs[0][1]]
+    for step in (-1, 1):
+        other = page + step
+        while 0 <= other < len(stream.pages):
+            known = {i for i, _ in pairs}
+            left = sum(blocks.weights[i] for i in range(*block) if i not in known)
+            if left < 3:
+                return pairs
+            more = _align(blocks, stream, taken, block, other, hits, known)
+            found = sum(blocks.weights[i] for i, _ in more)
+            if found < max(3.0, 0.25 * left) or 2 * len(more) < _extent(more):
+                break
+            pairs = sorted(pairs + more)
+            other += step
+    return pairs
 
 
-def _take(stream: PdfStream, taken: NDArray[np.bool_], found: list[int]) -> None:
+def _extent(pairs: Sequence[Pair]) -> int:
+    """How many of the PDF's words lie between the first and the last found."""
+    places = [j for _, j in pairs]
+    return max(places) - min(places) + 1
+
+
+def take(stream: PdfStream, taken: NDArray[np.bool_], found: list[int]) -> None:
     """Take the found words, and what lies among them: the rest of their lines, small holes."""
     taken[found] = True
     on_line: Counter[tuple[int, int]] = Counter()

@@ -6,6 +6,7 @@ id -1, which matches nothing.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -75,7 +76,8 @@ class PdfStream:
 
     `word[j]` is the index of word j in its page's `words` (several may share one: "3.14" is
     two), `breaks[j]` says that a line starts at j, `prose[j]` that a text with the page's words
-    must have it: no formula, no digits, no single letter.
+    must have it: no formula, no digits, no single letter; `small[j]` that its line is set smaller
+    than the document's text.
     """
 
     pages: Sequence[PdfPage]
@@ -87,6 +89,7 @@ class PdfStream:
     zone: list[Zone]
     breaks: list[bool]
     prose: list[bool]
+    small: list[bool]
     first: list[int]  # of each page, the index of its first word; one entry more at the end
 
     def shown(self, start: int, end: int) -> str:
@@ -109,6 +112,11 @@ def pdf_stream(pages: Sequence[PdfPage], vocabulary: Vocabulary) -> PdfStream:
     zone_of: list[Zone] = []
     breaks: list[bool] = []
     prose: list[bool] = []
+    small: list[bool] = []
+    sizes = Counter(
+        round(line.size, 1) for page in pages for line in page.lines for _ in line.text.split()
+    )
+    body_size = sizes.most_common(1)[0][0] if sizes else 0.0
     first = [0]
     for number, page in enumerate(pages):
         line = -1
@@ -121,11 +129,14 @@ def pdf_stream(pages: Sequence[PdfPage], vocabulary: Vocabulary) -> PdfStream:
                 zone_of.append(page.lines[word.line].zone)
                 breaks.append(word.line != line)
                 prose.append(not word.math and _must_appear(key))
+                small.append(page.lines[word.line].size < body_size - 0.6)
                 line = word.line
         first.append(len(keys))
     breaks.append(True)
     ids = np.array([vocabulary.find(key) for key in keys], dtype=np.int64)
-    return PdfStream(pages, keys, ids, page_of, word_of, line_of, zone_of, breaks, prose, first)
+    return PdfStream(
+        pages, keys, ids, page_of, word_of, line_of, zone_of, breaks, prose, small, first
+    )
 
 
 def _must_appear(key: str) -> bool:

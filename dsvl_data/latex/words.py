@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 from dsvl_data.latex.article import Block, Kind
 
@@ -81,6 +82,7 @@ def fold(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFKC", text)
 
 
+@lru_cache(maxsize=1 << 16)
 def key_of(word: str) -> str:
     """What two spellings of one word have in common: no case, no accents, no hyphens."""
     if word.isascii():
