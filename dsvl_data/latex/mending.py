@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from lxml import etree
 
@@ -32,9 +32,7 @@ def mend(article: Element) -> None:
         classes = classes_of(element)
         if element.tag == "table" and "ltx_tabular" in classes:
             _check_table(element)
-        if element.tag == "figure":
-            _captions(element)
-        elif element.tag == "sup":
+        if element.tag == "sup":
             _raised(element)
         for name in classes:
             if name in _MENDERS:
@@ -179,15 +177,45 @@ def _verbatim(element: Element) -> None:
     """A verbatim block becomes a listing; one inside a line stays what it is."""
     if element.tag != "pre":
         return
-    lines = UNSEEN.sub("", "".join(element.itertext())).expandtabs(8).split("\n")
+    pieces = list(_pieces(element))
     for child in list(element):
         element.remove(child)
     element.text = None
     element.tag = "div"
     set_classes(element, "ltx_listing", "ltx_verbatim_block")
-    for line in lines:
-        row = etree.SubElement(element, "div", {"class": "ltx_listingline"})
-        row.text = line.replace(" ", "\xa0")
+    row = etree.SubElement(element, "div", {"class": "ltx_listingline"})
+    for piece in pieces:
+        if not isinstance(piece, str):
+            piece.tail = None
+            row.append(piece)
+            continue
+        for index, line in enumerate(piece.split("\n")):
+            if index:
+                row = etree.SubElement(element, "div", {"class": "ltx_listingline"})
+            _append_text(row, UNSEEN.sub("", line).expandtabs(8).replace(" ", "\xa0"))
+
+
+def _pieces(element: Element) -> Iterator[Element | str]:
+    """The text below an element, and the formulas and notes in it, in their order."""
+    if element.text:
+        yield element.text
+    for child in element:
+        if child.tag == "math" or "ltx_note" in classes_of(child):
+            tail = child.tail
+            yield child
+            if tail:
+                yield tail
+            continue
+        yield from _pieces(child)
+        if child.tail:
+            yield child.tail
+
+
+def _append_text(element: Element, text: str) -> None:
+    if len(element):
+        element[-1].tail = (element[-1].tail or "") + text
+    else:
+        element.text = (element.text or "") + text
 
 
 def _listing(element: Element) -> None:
@@ -284,16 +312,6 @@ def _float(element: Element) -> None:
             set_classes(caption, "ltx_p")
     elif "ltx_table" not in classes:
         set_classes(element, "ltx_figure")
-
-
-def _captions(figure: Element) -> None:
-    """LaTeXML writes the first caption of a figure with several of them twice."""
-    seen: set[str] = set()
-    for caption in figure.findall("figcaption"):
-        text = "".join(caption.itertext())
-        if text in seen:
-            drop(caption)
-        seen.add(text)
 
 
 def _raised(sup: Element) -> None:

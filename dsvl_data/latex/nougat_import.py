@@ -3,10 +3,9 @@
 `nougat/__init__.py` imports the model and with it packages that nothing here needs, so a bare
 package object stands in for it while `nougat.dataset.parser` is imported.
 
-The parser asks every node about fifty CSS selectors and climbs to the root for many of them;
-with BeautifulSoup and soupsieve that is most of the time a page takes (about 1 ms a node). So a
-private copy of the parser module gets `Tag` below as its tree and `Selectors` as its matcher:
-the same questions, answered from a table.
+The parser asks every node about fifty CSS selectors; with BeautifulSoup and soupsieve that is
+most of the time that a page takes. So a private copy of the parser module gets `Tag` below as
+its tree and `Selectors` as its matcher: the same questions, answered from a table.
 """
 
 from __future__ import annotations

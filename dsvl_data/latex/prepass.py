@@ -99,10 +99,22 @@ def _drop_unseen(article: Element) -> None:
         if element.tag in _DROPPED_TAGS or not _DROPPED_CLASSES.isdisjoint(classes_of(element)):
             drop(element)
             continue
+        if element.tag == "figure":
+            _drop_repeated_captions(element)
         if element.text and not element.text.isascii():
             element.text = ANY_MARK.sub("", element.text)
         if element.tail and not element.tail.isascii():
             element.tail = ANY_MARK.sub("", element.tail)
+
+
+def _drop_repeated_captions(figure: Element) -> None:
+    """LaTeXML writes the first caption of a figure with several of them twice."""
+    seen = set()
+    for caption in figure.findall("figcaption"):
+        says = "".join(caption.itertext()), *(math.get("alttext") for math in caption.iter("math"))
+        if says in seen:
+            drop(caption)
+        seen.add(says)
 
 
 _CONTINUED = re.compile(r"(?<!\\)((?:\\\\)*)%\n")

@@ -325,6 +325,11 @@ def test_verbatim_text_is_code() -> None:
     assert flow(para(body)) == ["```\n  a  $x$ & \\b\n\n        c\n```"]
 
 
+def test_formulas_in_verbatim_text_are_kept() -> None:
+    body = f'<pre class="ltx_verbatim">a\n  <em>b {math("x")}\n</em> c</pre>'
+    assert flow(para(body)) == ["```\na\n  b \\(x\\)\n c\n```"]
+
+
 def test_an_algorithm_keeps_its_numbers_and_indentation() -> None:
     number = '<span class="ltx_tag ltx_tag_listingline">{}:</span>\n    '
     lines = number.format(1) + "\u00a0\u00a0<b>if</b> it", number.format(2) + "\u00a0" * 4 + "go"
