@@ -227,7 +227,7 @@ def for_tex(source: str) -> Marked:
     kinds = {"math": r"\mathmark{%d}", "han": r"\hanmark{%d}", "word": r"\pagemark{%d}"}
     scanner = _Scanner(
         mark=lambda number, kind: kinds[kind] % number,
-        end=lambda number: r"\wordend{%d}" % number,
+        end=lambda number: rf"\wordend{{{number}}}",
         line=lambda listing, line: "",
         ieee="{IEEEtran}" in head,
     )
