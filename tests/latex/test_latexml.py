@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import os
 import re
 import shutil
 import socket
@@ -96,6 +95,40 @@ def test_packages_made_of_expl3_end_and_are_understood(folder: Path) -> None:
     assert "inside" not in text
     assert result.undefined == ()
     assert result.errors == 0
+
+
+def test_packages_that_latexml_does_not_know(folder: Path) -> None:
+    (folder / "paper.bbl").write_text(
+        r"""\entry{k}{article}{}
+        \name{author}{1}{}{{{hash=a}{family={Knuth}, given={Donald\bibnamedelima E.}}}}
+        \field{title}{On {TeX}} \field{journaltitle}{Journal} \field{year}{1984}
+        \field{pages}{1\bibrangedash 9}
+        \endentry"""
+    )
+    result = convert(
+        folder,
+        r"""First \gls{cnn}, then \gls{cnn}. Water \ce{H2O} \autocite{k}.
+        \begin{claim}{Named}{one} claimed \end{claim} Claim \ref{c:one}.
+        \begin{minted}{python}
+def f(x):
+    return x % 2
+\end{minted}
+        \begin{table}\caption{中文标题}
+        \begin{tabular}{l:l} a & b \\ \hdashline \end{tabular}\end{table}
+        \printbibliography""",
+        preamble=r"""\usepackage{glossaries,mhchem,tcolorbox,minted,arydshln,ctex,libertine,biblatex}
+        \newacronym{cnn}{CNN}{convolutional network} \addbibresource{nowhere.bib}
+        \newtcbtheorem{claim}{Claim}{colback=red}{c}""",
+    )
+    text = words(result)
+    assert "First convolutional network (CNN), then CNN." in text
+    assert r"\mathrm{H}_{2}\mathrm{O}" in formulas(result)
+    assert "Claim 1 (Named)" in text
+    assert "Claim 1 ." in text
+    assert "% 2" in text
+    assert "表 1: 中文标题" in text
+    assert "Donald E. Knuth. “On TeX”. In: Journal (1984), pp. 1–9." in text
+    assert (result.undefined, result.missing, result.errors) == ((), (), 0)
 
 
 def test_log_tells_what_the_exit_code_does_not(folder: Path) -> None:
@@ -285,4 +318,6 @@ def test_same_article_same_bytes(folder: Path) -> None:
 
 
 def test_bindings_travel_with_the_package() -> None:
-    assert {"Confine.pm", "breqn.sty.ltxml", "lipsum.sty.ltxml"} <= set(os.listdir(BINDINGS))
+    assert {"Confine.pm", "breqn.sty.ltxml", "lipsum.sty.ltxml"} <= {
+        path.name for path in BINDINGS.iterdir()
+    }

@@ -71,7 +71,7 @@ no warnings 'redefine';
     return refused($mode) if $path =~ /^\||\|$/ || $path eq '-';
     return refused($path) unless $sign =~ /[>+]/ ? may_write($path) : may_read($path);
     return CORE::open($handle, $mode); }
-  if ($mode =~ /[-|]/) {    # a pipe: only to the program that finds TeX's files
+  if ($mode =~ /^\s*(?:-\||\|-)/) {    # a pipe: only to the program that finds TeX's files
     my ($program) = ($rest[0] =~ m|([^/]+)$|);
     return refused("program $rest[0]") unless ($program // '') eq 'kpsewhich' && @rest > 1;
     return CORE::open($handle, $mode, @rest); }
