@@ -8,4 +8,5 @@ PIPELINES = {
     "notebooks": "pipelines.notebooks:PIPELINE",
     "ebooks": "pipelines.ebooks:PIPELINE",
     "exams": "pipelines.exams:PIPELINE",
+    "arxiv": "pipelines.arxiv:PIPELINE",
 }

@@ -1,0 +1,437 @@
+"""arXiv: from an article's source and PDF to its pages, each beside the Markdown of what it shows.
+
+In: arXiv's bulk tars, or folders of articles (`read.arxiv`). Out: one `document_ocr` sample a
+page: the page of the PDF as a picture, and its text. The text comes from the source (LaTeXML,
+Nougat's parser, our alignment with the PDF: `text_source` is `latex`), or, where there is no
+usable source and the recipe names a checkpoint, from the Nougat model (`nougat`).
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pymupdf
+from PIL import Image as Pillow
+from pydantic import Field
+
+from dsvl_data.language import identify
+from dsvl_data.latex.align import align
+from dsvl_data.latex.article import Article
+from dsvl_data.latex.gates import DEFAULT_GATES, Gates, check_page
+from dsvl_data.latex.latexml import Latexml, latexml_version, run_latexml
+from dsvl_data.latex.nougat_markdown import read_article as read_html
+from dsvl_data.latex.pdf_words import read_pdf_pages
+from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.pipeline import (
+    Document,
+    DocumentRef,
+    Dropped,
+    InputSpec,
+    Limits,
+    Pipeline,
+    Settings,
+)
+from dsvl_data.read.article_source import find_roots, own_pdfs, unpack_source
+from dsvl_data.read.arxiv import list_articles, read_article, resolve_article, split_article
+from dsvl_data.render.raster import encode, rasterise
+from dsvl_data.sample import Image, Sample, Text
+
+if TYPE_CHECKING:
+    from dsvl_data.latex.nougat_model import NougatModel
+
+VERSION = "1"
+
+#: Main files of one submission that are tried against its PDF, and PDFs that are tried.
+_MOST_ROOTS, _MOST_PDFS = 4, 3
+#: A file with a lower score is no article (a letter, slides): see `find_roots`.
+_LEAST_SCORE = -20
+#: A PDF whose score is this near the best one's is tried too: see `own_pdfs`.
+_NEAR_SCORE = 15
+#: What may be mended by letting the model read the PDF.
+_FOR_MODEL = frozenset(
+    (
+        Reason.NO_SOURCE,
+        Reason.PDF_ONLY,
+        Reason.LATEX_FATAL,
+        Reason.LATEX_UNDEFINED,
+        Reason.TIMEOUT,
+        Reason.MEMORY,
+        Reason.TOO_LARGE,
+    )
+)
+#: One article that explains so much of its PDF needs no second main file.
+_EXPLAINED = 0.85
+
+
+class GateOptions(Settings):
+    """What a page's text must reach to be kept; the defaults are those of `latex.gates.Gates`."""
+
+    precision: float = Field(
+        default=DEFAULT_GATES.precision,
+        ge=0,
+        le=1,
+        description="share of the text's words on the page",
+    )
+    coverage: float = Field(
+        default=DEFAULT_GATES.coverage,
+        ge=0,
+        le=1,
+        description="share of the page's words in the text",
+    )
+    edge: int = Field(
+        default=DEFAULT_GATES.edge,
+        ge=0,
+        description="words at either end that may be the next page's",
+    )
+    words: int = Field(
+        default=DEFAULT_GATES.words, ge=1, description="words below which there is no text"
+    )
+
+
+class ArxivOptions(Settings):
+    """What a recipe can set for arXiv."""
+
+    metadata: Path | None = Field(
+        default=None,
+        description="arxiv-metadata-oai-snapshot.json: licences, categories and titles",
+    )
+    longest_side: int = Field(
+        default=1024, ge=256, le=4096, description="longer side of a page image in pixels"
+    )
+    image_format: Literal["png", "jpg"] = Field(
+        default="png", description="format of the page images"
+    )
+    latexml_seconds: float = Field(
+        default=600, gt=0, description="wall-clock seconds that LaTeXML may take for an article"
+    )
+    latexml_mb: int = Field(default=1200, gt=0, description="MB of memory for LaTeXML")
+    gates: GateOptions = Field(
+        default_factory=GateOptions, description="what a page's text must reach to be kept"
+    )
+    nougat: str = Field(
+        default="",
+        description="checkpoint of the Nougat model for PDFs without usable source: a folder "
+        "or a hub name; empty: such articles are left out",
+    )
+    nougat_for_failed_pages: bool = Field(
+        default=False, description="let the model read the pages that fail the gates, too"
+    )
+    nougat_batch: int = Field(default=4, ge=1, description="pages that the model reads together")
+    nougat_device: str = Field(default="auto", description="cuda, cpu, or auto: cuda if there")
+
+
+def list_arxiv(inputs: Sequence[InputSpec], options: ArxivOptions) -> Iterable[DocumentRef]:
+    """List the articles of the inputs."""
+    metadata = str(options.metadata) if options.metadata is not None else None
+    return list_articles(inputs, metadata=metadata)
+
+
+def check_arxiv(options: ArxivOptions) -> None:
+    """Raise `UserError` when LaTeXML or the model's checkpoint is not there."""
+    latexml_version()
+    if options.nougat:
+        from dsvl_data.latex.nougat_model import check_checkpoint
+
+        check_checkpoint(options.nougat)
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A page on its way: its picture and its text, or why it has none."""
+
+    number: int
+    text: str = ""
+    root: str = ""
+    reason: Reason | None = None
+    detail: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    image: Image | None = None
+    text_source: Literal["latex", "nougat"] = "latex"
+
+    @property
+    def fit(self) -> float:
+        """How well the text agrees with the page, 0 to 1."""
+        return self.scores.get("precision", 0.0) * self.scores.get("coverage", 0.0)
+
+
+@dataclass(slots=True)
+class _Paper:
+    """One document on its way; `failure` when nothing of it can be used."""
+
+    document: Document
+    drafts: list[_Draft] = field(default_factory=list)
+    failure: DocumentError | None = None
+    latexml_seconds: float = 0.0
+
+
+class ArxivConverter:
+    """Converts articles; holds the Nougat model where the recipe names one."""
+
+    def __init__(self, options: ArxivOptions) -> None:
+        self._options = options
+        self._gates = Gates(**options.gates.model_dump())
+        self._latexml = latexml_version()
+        self._model: NougatModel | None = None
+        if options.nougat:
+            # Torch is loaded only where it is needed: it takes half a gigabyte.
+            from dsvl_data.latex.nougat_model import NougatModel
+
+            self._model = NougatModel(
+                options.nougat, device=options.nougat_device, batch_size=options.nougat_batch
+            )
+
+    def __call__(self, documents: Sequence[Document]) -> Iterator[Sample | Dropped]:
+        """Yield the pages of each article in order."""
+        papers = [self._paper(document) for document in documents]
+        if self._model is not None:
+            _read_by_model(self._model, papers)
+        for paper in papers:
+            yield from self._finish(paper)
+
+    def close(self) -> None:
+        """Give back the model."""
+        self._model = None
+
+    def _paper(self, document: Document) -> _Paper:
+        """Do everything but the model's work.
+
+        What fails the article is kept, not raised: the engine would do the batch's others again.
+        """
+        paper = _Paper(document)
+        source, pdf = split_article(document.data)
+        with tempfile.TemporaryDirectory(prefix="dsvl-arxiv-") as name:
+            folder = Path(name)
+            pdfs = [pdf] if pdf else []
+            try:
+                pdfs = self._unpack(paper, source, pdfs, folder)
+                paper.drafts, pdf = self._from_source(paper, pdfs, folder)
+            except DocumentError as error:
+                paper.failure = error
+                if self._model is None or error.reason not in _FOR_MODEL or not pdfs:
+                    return paper
+                pdf = pdfs[0]
+            try:
+                self._draw(paper, pdf)
+            except DocumentError as error:
+                paper.failure = error
+        return paper
+
+    def _unpack(self, paper: _Paper, source: bytes, pdfs: list[bytes], folder: Path) -> list[bytes]:
+        """Unpack the source; returns the PDFs that may be the article's, the likeliest first."""
+        if not source:
+            return pdfs
+        unpack_source(source, folder, name=_stem(paper.document))
+        if pdfs:
+            return pdfs
+        found = own_pdfs(folder, find_roots(folder), name=_stem(paper.document))
+        near = [one.path for one in found if one.score >= found[0].score - _NEAR_SCORE]
+        return [(folder / path).read_bytes() for path in near[:_MOST_PDFS]]
+
+    def _from_source(
+        self, paper: _Paper, pdfs: list[bytes], folder: Path
+    ) -> tuple[list[_Draft], bytes]:
+        """Return the PDF that the source explains best, and a draft for each of its pages.
+
+        Where several main files may be the article, each is tried, and each page takes its text
+        from the one that agrees with it best: arXiv joins the PDFs of all of them.
+        """
+        roots = find_roots(folder)
+        if not roots:
+            nothing = not any(folder.iterdir())
+            raise DocumentError(
+                Reason.PDF_ONLY if nothing else Reason.NO_SOURCE,
+                "no source" if nothing else "no main file: no TeX file begins a document",
+            )
+        if not pdfs:
+            raise DocumentError(Reason.NO_PDF, "no PDF beside the source")
+        best: list[_Draft] = []
+        failures: list[DocumentError] = []
+        likely = [root.path for root in roots if root.score >= _LEAST_SCORE]
+        for root in (likely or [roots[0].path])[:_MOST_ROOTS]:
+            try:
+                made = self._run_latexml(paper, folder, root)
+                article = read_html(made.html)
+                tried = [(self._align(made, article, root, pdf), pdf) for pdf in pdfs]
+            except DocumentError as error:
+                failures.append(error)
+                continue
+            drafts, pdf = max(tried, key=lambda one: _explained(one[0]))
+            pdfs = [pdf]
+            pairs = zip(best, drafts, strict=True) if best else ()
+            best = [max(pair, key=lambda draft: draft.fit) for pair in pairs] or drafts
+            if _explained(best) >= _EXPLAINED:
+                break
+        if not best:
+            raise failures[0]
+        return best, pdfs[0]
+
+    def _run_latexml(self, paper: _Paper, folder: Path, root: str) -> Latexml:
+        """Run LaTeXML; all main files of an article together have the time of one."""
+        left = self._options.latexml_seconds - paper.latexml_seconds
+        if left <= 0:
+            seconds = self._options.latexml_seconds
+            raise DocumentError(Reason.TIMEOUT, f"LaTeXML took more than {seconds:g} s")
+        started = time.monotonic()
+        try:
+            return run_latexml(folder, root, seconds=left, memory=self._options.latexml_mb)
+        finally:
+            paper.latexml_seconds += time.monotonic() - started
+
+    def _align(self, made: Latexml, article: Article, root: str, pdf: bytes) -> list[_Draft]:
+        """Give each page of a PDF its text, and judge it."""
+        with _open_pdf(pdf) as document:
+            pages = read_pdf_pages(document)
+        drafts = []
+        for aligned, page in zip(align(article, pages), pages, strict=True):
+            draft = _Draft(
+                aligned.number,
+                aligned.text,
+                root,
+                scores={"precision": aligned.precision, "coverage": aligned.coverage},
+            )
+            faults = check_page(aligned, page, self._gates)
+            unknown = [name for name in made.undefined if _shows(aligned.text, name)]
+            if unknown:
+                draft.reason, draft.detail = Reason.LATEX_UNDEFINED, ", ".join(unknown)
+            elif faults:
+                draft.reason = faults[0].reason
+                draft.detail = "; ".join(fault.detail for fault in faults)
+            drafts.append(draft)
+        return drafts
+
+    def _draw(self, paper: _Paper, pdf: bytes) -> None:
+        """Draw the pages that have a text, or may get one from the model."""
+        with _open_pdf(pdf) as document:
+            if not paper.drafts:
+                assert paper.failure is not None
+                reason, detail = paper.failure.reason, paper.failure.detail
+                paper.drafts = [
+                    _Draft(number, reason=reason, detail=detail) for number in range(len(document))
+                ]
+                paper.failure = None
+            for draft in paper.drafts:
+                if draft.reason is None or self._is_for_model(draft):
+                    listing = document[draft.number].get_displaylist()
+                    raster = rasterise(listing, longest_side=self._options.longest_side)
+                    draft.image = encode(raster.pixels, self._options.image_format)
+
+    def _is_for_model(self, draft: _Draft) -> bool:
+        if self._model is None or draft.reason is Reason.NO_TEXT:
+            return False
+        return draft.reason in _FOR_MODEL or self._options.nougat_for_failed_pages
+
+    def _finish(self, paper: _Paper) -> Iterator[Sample | Dropped]:
+        document, failure = paper.document, paper.failure
+        if failure is not None:
+            yield document.dropped(failure.reason, detail=failure.detail)
+            return
+        prose = "\n\n".join(draft.text for draft in paper.drafts if draft.reason is None)
+        language = identify(prose)
+        known = ("title", "categories", "id", "version")
+        extras = {key: str(document.ref.meta[key]) for key in known if document.ref.meta.get(key)}
+        for draft in paper.drafts:
+            if draft.reason is not None:
+                yield document.dropped(
+                    draft.reason,
+                    item=f"#{draft.number + 1}",
+                    detail=draft.detail,
+                    score=draft.scores.get("coverage"),
+                )
+                continue
+            assert draft.image is not None
+            yield document.sample(
+                draft.number,
+                category="document_ocr",
+                segments=[draft.image, Text(draft.text)],
+                language=language.code,
+                details={
+                    "text_source": draft.text_source,
+                    "page": str(draft.number + 1),
+                    "pymupdf": str(pymupdf.version[0]),
+                    **(
+                        {"root": draft.root, "latexml": self._latexml}
+                        if draft.text_source == "latex"
+                        else {"checkpoint": self._options.nougat}
+                    ),
+                },
+                scores={**draft.scores, "language_confidence": language.confidence},
+                extras=extras,
+            )
+
+
+def _read_by_model(model: NougatModel, papers: Sequence[_Paper]) -> None:
+    """Have the model read the drawn pages that have no text, of all papers together."""
+    waiting = [
+        draft
+        for paper in papers
+        for draft in paper.drafts
+        if draft.reason is not None and draft.image is not None
+    ]
+    images = (Pillow.open(io.BytesIO(draft.image.data)) for draft in waiting if draft.image)
+    for draft, reading in zip(waiting, model.read(images), strict=True):
+        draft.text_source, draft.root = "nougat", ""
+        draft.scores = {"steadiness": reading.steadiness} if reading.tokens else {}
+        if reading.looped:
+            draft.reason, draft.detail = Reason.REPETITION, "the model fell into a loop"
+        elif not reading.ended:
+            draft.reason = Reason.REPETITION
+            draft.detail = f"the model came to no end in {reading.tokens} tokens"
+        elif not reading.text:
+            draft.reason, draft.detail = Reason.NO_TEXT, "the model read nothing"
+        else:
+            draft.text, draft.reason, draft.detail = reading.text, None, ""
+
+
+@contextmanager
+def _open_pdf(data: bytes) -> Iterator[pymupdf.Document]:
+    """Open a PDF that nobody trusts; raises `DocumentError` (`BAD_PDF`, `ENCRYPTED`)."""
+    try:
+        with pymupdf.open("pdf", data) as document:
+            if document.needs_pass:
+                raise DocumentError(Reason.ENCRYPTED, "the PDF asks for a password")
+            if not len(document):
+                raise DocumentError(Reason.BAD_PDF, "a PDF without pages")
+            yield document
+    except (RuntimeError, ValueError) as error:  # PyMuPDF's own errors are RuntimeErrors
+        raise DocumentError(Reason.BAD_PDF, str(error)) from error
+
+
+def _explained(drafts: Sequence[_Draft]) -> float:
+    """The share of a PDF that its drafts agree with."""
+    return sum(draft.fit for draft in drafts) / max(1, len(drafts))
+
+
+def _shows(text: str, name: str) -> bool:
+    r"""Whether a text holds an undefined macro (`\name`) or environment (`{name}`)."""
+    return (
+        re.search(re.escape(name) + (r"(?![a-zA-Z])" if name.startswith("\\") else ""), text)
+        is not None
+    )
+
+
+def _stem(document: Document) -> str:
+    return str(document.ref.meta.get("id") or "paper").rpartition("/")[2]
+
+
+PIPELINE = Pipeline(
+    name="arxiv",
+    version=VERSION,
+    options=ArxivOptions,
+    source=list_arxiv,
+    reader=read_article,
+    converter=ArxivConverter,
+    resolve=lambda ref, options: resolve_article(ref),
+    check=check_arxiv,
+    partition_size=8,
+    # Short articles fill a batch of the model together.
+    batch_size=4,
+    limits=Limits(seconds=1200, document_mb=500),
+)
