@@ -15,6 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsvl_data.latex.article import Article, Block, Kind
 from dsvl_data.latex.cutting import (
@@ -238,11 +239,12 @@ class _Alignment:
         ends = self._place_flow(tallies)
         self._place_footnotes(tallies)
         self._place_others(tallies)
+        within = self._within_floats()
         unlike: list[list[Difference]] = [[] for _ in tallies]
         for difference in self.differences():
             unlike[difference.page].append(difference)
         return [
-            self._page(number, tally, ends[number], unlike[number])
+            self._page(number, tally, ends[number], unlike[number], within)
             for number, tally in enumerate(tallies)
         ]
 
@@ -376,18 +378,37 @@ class _Alignment:
                     at = min(j for j in found.values() if self.stream.page[j] == piece.page)
                     getattr(tallies[piece.page], into).append((self._part(blocks, piece), at))
 
+    def _within_floats(self) -> NDArray[np.bool_]:
+        """Which of the PDF's words lie between the first and last word of a float, or are its."""
+        within = self.taken.copy()
+        for place in self.float_places + self.note_places:
+            by_page: dict[int, list[int]] = {}
+            for _, j in place.pairs:
+                by_page.setdefault(self.stream.page[j], []).append(j)
+            for places in by_page.values():
+                if 2 * len(places) > max(places) - min(places):
+                    within[min(places) : max(places)] = True
+        return within
+
     @staticmethod
     def _part(blocks: BlockWords, piece: Piece) -> Part:
         return Part(blocks.blocks[piece.block], piece.start, piece.end, piece.broken)
 
     def _page(
-        self, number: int, tally: _Tally, ends: tuple[int, int], unlike: list[Difference]
+        self,
+        number: int,
+        tally: _Tally,
+        ends: tuple[int, int],
+        unlike: list[Difference],
+        within: NDArray[np.bool_],
     ) -> AlignedPage:
         stream = self.stream
         here = range(stream.first[number], stream.first[number + 1])
         shown = [j for j in here if stream.prose[j] and stream.zone[j] is not Zone.FIGURE]
         covered = sum(bool(self.matched[j]) for j in shown)
-        body = [j for j in here if stream.zone[j] is Zone.BODY and not self.taken[j]]
+        body = [
+            j for j in here if stream.zone[j] is Zone.BODY and not self.taken[j] and not within[j]
+        ]
         hits = [k for k, j in enumerate(body) if self.matched[j]]
         head = body[: hits[0]] if hits else body
         tail = body[hits[-1] + 1 :] if hits else body

@@ -16,6 +16,7 @@ from itertools import pairwise
 from dsvl_data.latex.article import Article, Block, Kind
 from dsvl_data.latex.matching import Pair
 from dsvl_data.latex.sequences import BlockWords, PdfStream
+from dsvl_data.latex.words import split_words
 
 _MOST_WORDS = 16  # a longer disagreement is missing text, not another spelling
 
@@ -125,6 +126,8 @@ def is_citation(text: str) -> bool:
 def _mended(difference: Difference) -> tuple[int, int, str] | None:
     """How to mend a citation or a number in another style: start, end, new text."""
     text, start, end = difference.block.markdown, difference.start, difference.end
+    if difference.block.kind is Kind.REFERENCE and start <= len(difference.block.number):
+        return _reference_label(difference)
     if difference.block.kind is Kind.HEADING:
         return _heading_number(difference)
     if difference.block.kind in (Kind.TITLE, Kind.CODE) or "\n" in text[start:end]:
@@ -148,10 +151,27 @@ def _mended(difference: Difference) -> tuple[int, int, str] | None:
 def _heading_number(difference: Difference) -> tuple[int, int, str] | None:
     """Some styles print less of a heading's number than LaTeXML: "E." of "IV-E"."""
     written, shown = difference.written, difference.shown.strip()
+    if not shown and re.fullmatch(r"Appendix|Chapter|Part|Section", written):
+        return difference.start, difference.end + 1, ""
     part = shown.rstrip(".)")
     if part and written != part and re.search(rf"(?<![^\W_]){re.escape(part)}$", written):
         return difference.start, difference.end, shown
     return None
+
+
+def _reference_label(difference: Difference) -> tuple[int, int, str] | None:
+    """The label of a bibliography's item: the style may print a number instead, or nothing."""
+    label, text = difference.block.number, difference.block.markdown
+    start = text.find(label) if label else -1
+    if not 0 <= start <= 4 or difference.end > start + len(label) or "[" in text[:start]:
+        return None
+    shown = difference.shown.strip()
+    if shown and not re.fullmatch(r"\[[^\[\]]+\]|\d+\.", shown):
+        return None
+    if len(split_words(label)) > len(split_words(difference.written)):
+        return None  # some of the label's words are there
+    end = start + len(label)
+    return (start, end, shown) if shown else (start, end + text[end:].startswith(" "), "")
 
 
 def _unbalanced(text: str) -> bool:

@@ -76,11 +76,8 @@ def _numbers(difference: Difference) -> Iterator[Fault]:
     ours, theirs = _DIGITS.findall(written), _DIGITS.findall(shown)
     if ours and _UNCITED.search(shown):
         yield Fault(Reason.UNRESOLVED_REFERENCE, detail)
-    elif is_citation(written) != is_citation(shown) or (
-        is_citation(written) and not _within(ours, theirs)
-    ):
-        if is_citation(written) or (ours and not _within(ours, theirs)):
-            yield Fault(Reason.CITATION_STYLE, detail)
+    elif ours and not _within(ours, theirs) and _cites(difference):
+        yield Fault(Reason.CITATION_STYLE, detail)
     elif difference.block.kind is Kind.HEADING:
         missing = not written and re.match(r"\W*(?:[A-Z][.\s]|\d)", shown)
         if missing or not _within(ours, theirs):
@@ -88,6 +85,18 @@ def _numbers(difference: Difference) -> Iterator[Fault]:
     elif not _within(ours, theirs):
         label = difference.source is Source.FLOATS and _labels(difference)
         yield Fault(Reason.CAPTION_NUMBER if label else Reason.REFERENCE_NUMBER, detail)
+
+
+def _cites(difference: Difference) -> bool:
+    """Whether a difference is a citation, or a part of one in brackets."""
+    text, start = difference.block.markdown, difference.start
+    inside = re.search(r"\[[\d,;\s–-]*$", text[:start]) and re.match(r"[\d,;\s–-]*\]", text[start:])
+    year = re.search(r"(?:1[5-9]|20)\d\d", difference.written)
+    return (
+        inside is not None
+        or is_citation(difference.shown)
+        or (year is not None and is_citation(difference.written) and "(" in difference.written)
+    )
 
 
 def _within(ours: list[str], theirs: list[str]) -> bool:

@@ -161,11 +161,13 @@ def _without_running_heads(pages: list[list[Line]], body_size: float) -> list[li
     edges = [_edge_rows(lines, body_size) for lines in pages]
     texts: Counter[tuple[str, int, str]] = Counter()
     heights: Counter[tuple[str, int]] = Counter()
+    apart: Counter[tuple[str, int]] = Counter()
     offsets: Counter[int] = Counter()
     for number, rows in enumerate(edges):
         for row in rows:
             texts[(row.side, row.y, row.pattern)] += 1
             heights[(row.side, row.y)] += 1
+            apart[(row.side, row.y)] += row.gap >= 1.7
             if row.label is not None:
                 offsets[row.label - number] += 1
     counted = {offset for offset, times in offsets.items() if times >= min(3, len(pages))}
@@ -186,7 +188,8 @@ def _without_running_heads(pages: list[list[Line]], body_size: float) -> list[li
             numbered = counts and (row.bare or recurs) and row.gap >= 1.15
             if outermost:
                 margin = (same and row.gap >= 1.15) or numbered or (row.bare and alone)
-                margin = margin or (recurs and alone and row.side == "top")
+                title = apart[(row.side, row.y)] >= 0.8 * heights[(row.side, row.y)]
+                margin = margin or (recurs and title and alone and row.side == "top")
             else:
                 margin = same and recurs and row.gap >= 1.15
             if margin:
