@@ -53,11 +53,11 @@ def draw_deflection(target: Path) -> None:
         shape.finish(width=0.6, fill=(0, 0, 0))
         shape.draw_line(place(0, value), place(lowest, value))
         shape.finish(width=0.4, dashes="[2 2] 0")
-        shape.insert_text(place(lowest, value) + (-14, 13), f"{value:.1f}", fontsize=8)
+        shape.insert_text(place(lowest, value) + pymupdf.Point(-14, 13), f"{value:.1f}", fontsize=8)
     for degrees in range(120, 361, 60):
-        shape.insert_text(place(0, degrees) + (-20, 3), str(degrees), fontsize=8)
+        shape.insert_text(place(0, degrees) + pymupdf.Point(-20, 3), str(degrees), fontsize=8)
     for alpha in range(0, 91, 15):
-        shape.insert_text(place(alpha, 90) + (-4, 12), str(alpha), fontsize=8)
+        shape.insert_text(place(alpha, 90) + pymupdf.Point(-4, 12), str(alpha), fontsize=8)
     shape.insert_text((LEFT + 92, BOTTOM + 27), "angle of incidence (degrees)", fontsize=9)
     shape.insert_text((12, BOTTOM - 45), "deflection (degrees)", fontsize=9, rotate=90)
     shape.commit()
