@@ -83,8 +83,12 @@ def _numbers(difference: Difference) -> Iterator[Fault]:
         if missing or not _within(ours, theirs):
             yield Fault(Reason.HEADING_NUMBER, detail)
     elif not _within(ours, theirs):
-        label = difference.source is Source.FLOATS and _labels(difference)
-        yield Fault(Reason.CAPTION_NUMBER if label else Reason.REFERENCE_NUMBER, detail)
+        reason = Reason.REFERENCE_NUMBER
+        if difference.block.kind is Kind.FORMULA:
+            reason = Reason.EQUATION_NUMBER
+        elif difference.source is Source.FLOATS and _labels(difference):
+            reason = Reason.CAPTION_NUMBER
+        yield Fault(reason, detail)
 
 
 def _cites(difference: Difference) -> bool:

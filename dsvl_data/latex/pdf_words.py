@@ -44,7 +44,7 @@ _CAPTION = re.compile(
     re.IGNORECASE,
 )
 _EQUATION_NUMBER = re.compile(r"\((?P<number>[A-Z]?[-.]?\d+(?:[.\-]\d+)*[a-z]?)\)$")
-_FOOTNOTE_MARK = re.compile(r"[*∗†‡§¶‖#]|\d{1,3}\b|[a-z]\b")
+_FOOTNOTE_MARK = re.compile(r"[*∗†‡§¶‖#]|\d{1,3}|[a-z](?=[A-Z]|\b)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,8 +150,9 @@ def markdown_words(block: Block) -> list[MarkdownWord]:
     if block.kind in (Kind.CODE, Kind.ALGORITHM) and "\\(" not in text:
         return [MarkdownWord(*word) for word in split_words(_blank(text, _FENCE))]
     words: list[MarkdownWord] = []
-    place = 0
-    for m in _MARKUP.finditer(text):
+    label = _NOTE_LABEL.match(text) if block.kind is Kind.FOOTNOTE else None
+    place = label.end() if label else 0
+    for m in _MARKUP.finditer(text, place):
         _plain(text, place, m.start(), words)
         if tex := m.group("formula"):
             start, end = m.span()
@@ -162,6 +163,7 @@ def markdown_words(block: Block) -> list[MarkdownWord]:
     return words
 
 
+_NOTE_LABEL = re.compile(r"Footnote(?: \d+)?:")
 _FENCE = re.compile(r"^```.*$", re.MULTILINE)
 
 

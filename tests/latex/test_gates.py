@@ -1,0 +1,124 @@
+"""Each doubt about a page has its own reason, and a page without one has none."""
+
+from __future__ import annotations
+
+import pymupdf
+import pytest
+
+from dsvl_data.latex.align import align
+from dsvl_data.latex.article import Article, Block, Kind
+from dsvl_data.latex.gates import Gates, check_page
+from dsvl_data.latex.pdf_words import read_pdf_pages
+from dsvl_data.outcome import Reason
+from tests.latex.test_align import prose
+from tests.latex.typeset import Line, column, page, wrap
+
+
+def reasons(article: Article, *pages: list[Line], gates: Gates = Gates()) -> list[list[Reason]]:  # noqa: B008
+    document = pymupdf.open()
+    for lines in pages:
+        page(document, lines)
+    read = read_pdf_pages(document)
+    return [
+        [fault.reason for fault in check_page(aligned, read[aligned.number], gates)]
+        for aligned in align(article, read)
+    ]
+
+
+def flow(*blocks: Block | str) -> Article:
+    return Article(tuple(b if isinstance(b, Block) else Block(Kind.PARAGRAPH, b) for b in blocks))
+
+
+TEXT = prose(1, 70)
+
+
+def test_a_page_that_agrees_has_no_fault() -> None:
+    assert reasons(flow(TEXT), column(wrap(TEXT))) == [[]]
+
+
+def test_little_text() -> None:
+    few = flow("Lanterns over harbours")
+    assert reasons(few, column(["Lanterns over harbours"])) == [[Reason.NO_TEXT]]
+    assert reasons(few, column(["Lanterns over harbours"]), gates=Gates(words=3)) == [[]]
+
+
+def test_precision_and_coverage_are_settings() -> None:
+    extra = " ".join(f"foreign{chr(97 + n)}" for n in range(10))
+    half = wrap(TEXT)
+    written = flow(f"{TEXT[:200]} {extra} {TEXT[200:]}")
+    assert Reason.LOW_PRECISION in reasons(written, column(half))[0]
+    assert reasons(written, column(half), gates=Gates(precision=0.5)) == [[]]
+    shown = column([*half[:4], *wrap(extra), *half[4:]])
+    assert Reason.LOW_COVERAGE in reasons(flow(TEXT), shown)[0]
+    assert reasons(flow(TEXT), shown, gates=Gates(coverage=0.5)) == [[]]
+
+
+def test_uncertain_words_at_a_page_end() -> None:
+    one, two = prose(2, 60), prose(3, 60)
+    unknown = "gulls never counted their own lighthouses"
+    found = reasons(
+        flow(f"{one} {unknown} {two}"), column(wrap(one)), column(wrap(two)), gates=Gates(0.5, 0.5)
+    )
+    assert Reason.LOOSE_EDGE in found[0] + found[1]
+
+
+@pytest.mark.parametrize(
+    ("written", "shown", "reason"),
+    [
+        ("see Section 3 for", "see Section ?? for", Reason.UNRESOLVED_REFERENCE),
+        ("see Section 3 for", "see Section 4 for", Reason.REFERENCE_NUMBER),
+        ("as in [11, 6] for", "as in [7], [8] for", Reason.CITATION_STYLE),
+    ],
+)
+def test_numbers_in_the_text(written: str, shown: str, reason: Reason) -> None:
+    before, after = prose(4, 40)[:-1], prose(5, 40)
+    text, page_ = f"{before} {written} {after}", f"{before} {shown} {after}"
+    assert reasons(flow(text), column(wrap(page_))) == [[reason]]
+    assert reasons(flow(page_), column(wrap(page_))) == [[]]
+
+
+def test_a_heading_one_chapter_off() -> None:
+    heading = Block(Kind.HEADING, "## 3.1 Lanterns and harbours", "3.1")
+    one, two = prose(6, 40), prose(7, 40)
+
+    def shown(number: str) -> list[Line]:
+        return column([*wrap(one), "", f"{number} Lanterns and harbours", "", *wrap(two)])
+
+    assert reasons(flow(one, heading, two), shown("2.1")) == [[Reason.HEADING_NUMBER]]
+    assert reasons(flow(one, heading, two), shown("3.1")) == [[]]
+
+
+def test_captions() -> None:
+    def article(label: str) -> Article:
+        text = f"{label}: The lighthouse keeper who counted gulls."
+        block = Block(Kind.FIGURE, text, label.split()[1], text.partition(": ")[2], 0)
+        return Article(flow(TEXT).flow, floats=(block,))
+
+    shown = [
+        *column(wrap(TEXT)),
+        (40.0, 300.0, "Figure 2: The lighthouse keeper who counted gulls."),
+    ]
+    assert reasons(article("Figure 2"), shown) == [[]]
+    assert Reason.CAPTION_NUMBER in reasons(article("Figure 1"), shown)[0]
+    bare = Article(flow(TEXT).flow)
+    assert reasons(bare, shown, gates=Gates(coverage=0.5)) == [[Reason.MISSING_CAPTION]]
+
+
+def test_equation_numbers() -> None:
+    one, two = prose(8, 40), prose(9, 40)
+    width = pymupdf.get_text_length
+
+    def shown(number: str) -> list[Line]:
+        lines = column(wrap(one))
+        right = max(x + width(text, fontname="tiro", fontsize=10) for x, _, text in lines)
+        label = f"({number})"
+        return [
+            *lines,
+            (150.0, 220.0, "a + b = c"),
+            (right - width(label, fontname="tiro", fontsize=10), 220.0, label),
+            *column(wrap(two), y=250),
+        ]
+
+    article = flow(one, Block(Kind.FORMULA, r"\[a+b=c\] (2.7)", "2.7"), two)
+    assert reasons(article, shown("2.7")) == [[]]
+    assert Reason.EQUATION_NUMBER in reasons(article, shown("1.7"))[0]
