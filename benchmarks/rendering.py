@@ -3,7 +3,9 @@
 In: the EPUBs of the real data. Out: lines of figures. The peers get the same clean HTML, style
 and page size: (a) Playwright, a new browser for each document and one PNG screenshot a page;
 (b) wkhtmltoimage, one process a page. Both only make pictures: neither says what text is on
-which page.
+which page. A peer's page shows as much of the chapter as one of ours: the height between the
+margins. Where our CPU time goes is told stage by stage, which other work on the machine blurs
+less than pages a second.
 """
 
 from __future__ import annotations
@@ -15,18 +17,26 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import ParamSpec, TypeVar
+from unittest.mock import patch
 
+import psutil
 from playwright.sync_api import Playwright, sync_playwright
 
 from dsvl_data.outcome import DocumentError
 from dsvl_data.read.epub import open_epub
+from dsvl_data.render import printer as printer_module
 from dsvl_data.render.browser import find_browser
 from dsvl_data.render.clean import clean_html
 from dsvl_data.render.flow import build_flow
 from dsvl_data.render.pages import Chapter
+from dsvl_data.render.press import Press
 from dsvl_data.render.printer import Printer
 from dsvl_data.render.template import Template, choose, load_templates
 
@@ -34,6 +44,12 @@ ROOT = Path(__file__).resolve().parent.parent
 LONGEST_SIDE = 1024
 #: A page of the slowest peer takes a third of a second; so many of a chapter are timed.
 PAGES_OF_SLOWEST = 2
+#: What `Printer` calls for each page or print, to be timed.
+STAGES = ("read_painted", "paginate", "is_grey", "rasterise", "encode", "find_faults",
+          "find_cut_pictures", "find_missing_glyphs", "write_markdown")  # fmt: skip
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True)
@@ -71,7 +87,7 @@ def load_jobs(folder: Path) -> list[Job]:
                 name=item.name.rpartition("/")[2],
                 vertical=source.vertical,
                 direction=source.direction,
-                resolve=lambda name, item=item, book=book: book.picture(item, name),
+                resolve=partial(book.picture, item),
             )
             name = f"{path.stem}/{item.name}"
             chapter = Chapter(clean.body, book.language, item.title, clean.assets)
@@ -87,6 +103,46 @@ def time_ours(printer: Printer, jobs: list[Job]) -> tuple[int, float]:
             raise result
         pages += len(result)
     return pages, time.perf_counter() - start
+
+
+@contextmanager
+def stage_times(spent: defaultdict[str, float]) -> Iterator[None]:
+    """Add up the CPU seconds of the printer's stages, each in its own thread."""
+
+    def timed(name: str, function: Callable[_P, _R]) -> Callable[_P, _R]:
+        def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+            start = time.thread_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                spent[name] += time.thread_time() - start
+
+        return call
+
+    with ExitStack() as patches:
+        for name in STAGES:
+            replacement = timed(name, getattr(printer_module, name))
+            patches.enter_context(patch.object(printer_module, name, replacement))
+        patches.enter_context(patch.object(Press, "print", timed("press", Press.print)))
+        yield
+
+
+def browser_seconds() -> float:
+    """CPU seconds so far of our child processes: Playwright's driver and the browser."""
+    times = [child.cpu_times() for child in psutil.Process().children(recursive=True)]
+    return sum(time.user + time.system for time in times)
+
+
+def time_stages(printer: Printer, jobs: list[Job]) -> tuple[int, defaultdict[str, float], float]:
+    """Pages, CPU seconds by stage with the browser's and the rest's, and wall-clock seconds."""
+    spent: defaultdict[str, float] = defaultdict(float)
+    browser, own = browser_seconds(), time.process_time()
+    with stage_times(spent):
+        pages, seconds = time_ours(printer, jobs)
+    own = time.process_time() - own
+    spent["other"] = own - sum(spent.values())
+    spent["browser"] = browser_seconds() - browser
+    return pages, spent, seconds
 
 
 def write_html(job: Job, folder: Path) -> Path:
@@ -128,10 +184,12 @@ def screenshots(playwright: Playwright, job: Job, file: Path) -> int:
         viewport={"width": width, "height": height}, device_scale_factor=job.scale
     )
     page.goto(file.as_uri())
-    full = page.evaluate("document.documentElement.scrollHeight")
-    number = max(1, -(-full // height))
+    full = int(page.evaluate("document.documentElement.scrollHeight"))
+    _, top, _, bottom = job.template.content
+    step = round(bottom - top)
+    number = max(1, -(-full // step))
     for index in range(number):
-        page.evaluate(f"window.scrollTo(0, {index * height})")
+        page.evaluate(f"window.scrollTo(0, {index * step})")
         page.screenshot(path=file.with_name(f"{index}.png"))
     browser.close()
     return number
@@ -179,23 +237,29 @@ def main() -> None:
     printer = Printer(longest_side=LONGEST_SIDE)
     time_ours(printer, jobs[:2])  # the browser's start, which a corpus pays once
     rates: dict[str, list[float]] = {"ours": [], "playwright": [], "wkhtmltoimage": []}
+    counts: list[tuple[int, int]] = []
     have_wkhtmltoimage = shutil.which("wkhtmltoimage") is not None
     try:
         for chosen in rounds(jobs, arguments.rounds, arguments.chapters):
             pages, seconds = time_ours(printer, chosen)
             rates["ours"].append(pages / seconds)
-            pages, seconds = time_playwright(chosen)
-            rates["playwright"].append(pages / seconds)
+            pages_shot, seconds = time_playwright(chosen)
+            rates["playwright"].append(pages_shot / seconds)
+            counts.append((pages, pages_shot))
             if have_wkhtmltoimage:
                 pages, seconds = time_wkhtmltoimage(chosen)
                 rates["wkhtmltoimage"].append(pages / seconds)
-        pages, seconds = time_ours(printer, jobs)
+        pages, spent, seconds = time_stages(printer, jobs)
     finally:
         printer.close()
     ours = statistics.median(rates["ours"])
     print(f"rendering: {len(jobs)} chapters, {arguments.rounds} rounds of {arguments.chapters}")
+    print(f"  pages a round, ours and Playwright's: {', '.join(f'{a} and {b}' for a, b in counts)}")
     print(f"  ours, with text and proof   {ours:8.1f} pages/s  {_list(rates['ours'])}")
     print(f"  ours, all chapters once     {pages / seconds:8.1f} pages/s  ({pages} pages)")
+    print(f"  CPU a page, in ms: {1000 * sum(spent.values()) / pages:.1f}, of which")
+    for name, cpu in sorted(spent.items(), key=lambda stage: -stage[1]):
+        print(f"    {name:25} {1000 * cpu / pages:8.2f}")
     for name, target in (("playwright", 8), ("wkhtmltoimage", 16)):
         if not rates[name]:
             print(f"  {name}: not installed")
