@@ -7,7 +7,8 @@ the words that the page shows; the words that leaked from another page and those
 Nougat's splitter (`uv sync --group peers` brings what it needs) gets the Markdown that we cut too,
 which Nougat's own parser made after our mending, its own PDF text and its threshold (0.9), and no
 figures, as pdffigures2 is not here. So of its pages only the words of the running text are
-judged, and its Markdown is spared footnotes and floats.
+judged, and its Markdown is spared footnotes and floats. It puts out one page too many for each
+page without text, so in `book` most of its pages are right but stand one page too late.
 """
 
 from __future__ import annotations
