@@ -152,6 +152,7 @@ class NougatModel:
             num_beams=1,
             pad_token_id=tokenizer.pad_token_id,
             eos_token_id=tokenizer.eos_token_id,
+            forced_eos_token_id=None,  # mBART's default would make every page seem to end
             bad_words_ids=[[tokenizer.unk_token_id]],
             logits_processor=LogitsProcessorList([peaks]),
             stopping_criteria=StoppingCriteriaList([_LoopStop(peaks)]),

@@ -1,0 +1,212 @@
+"""The arXiv pipeline: small articles written here, run through LaTeXML where it is installed."""
+
+from __future__ import annotations
+
+import io
+import shutil
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pymupdf
+import pytest
+
+from dsvl_data.outcome import Reason, UserError
+from dsvl_data.pipeline import Document, Dropped, InputSpec
+from dsvl_data.read.arxiv import list_articles, read_article
+from dsvl_data.sample import Sample
+from pipelines.arxiv import PIPELINE, ArxivConverter, ArxivOptions, check_arxiv
+from tests.latex.tiny_nougat import save_tiny_nougat
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("latexml") is None, reason="LaTeXML is not installed: run `make setup`"
+)
+
+HARBOUR = (
+    "The harbour froze before the pilots had returned, and nobody in the village remembered a "
+    "winter that began so early. Fishermen pulled their boats over the shingle by lantern light."
+)
+ORCHARD = (
+    "An orchard on the southern slope kept its leaves until the first week of December. Starlings "
+    "gathered in it every evening, wheeled twice above the chapel and vanished into the reeds."
+)
+COPPER = (
+    "Copper wire was drawn in the long shed behind the mill, where the river turned four wheels "
+    "and a fifth that nobody repaired. Its hum could be heard across three parishes at night."
+)
+LIGHTHOUSE = (
+    "Keepers of the lighthouse wrote down each ship that passed, its flag and its bearing, in "
+    "ledgers bound with canvas. Forty of these volumes survive in the county archive today."
+)
+MAIN = rf"""\documentclass{{article}}
+\title{{Notes from a cold coast}}
+\begin{{document}}
+\maketitle
+\section{{Ice}}
+{HARBOUR} The depth is $d_{{\max}} = 3$ fathoms.
+
+{ORCHARD}
+
+{COPPER}
+
+{LIGHTHOUSE}
+\end{{document}}
+"""
+
+
+def pdf(*pages: str) -> bytes:
+    document = pymupdf.open()
+    for text in pages:
+        page = document.new_page(width=420, height=595)
+        assert page.insert_textbox((50, 60, 370, 540), text, fontsize=11) > 0
+    return document.tobytes()
+
+
+PAPER = pdf(
+    f"Notes from a cold coast\n\n1   Ice\n\n{HARBOUR} The depth is dmax = 3 fathoms.\n\n{ORCHARD}",
+    f"{COPPER}\n\n{LIGHTHOUSE}",
+)
+
+
+def tar(files: Mapping[str, str | bytes]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, content in files.items():
+            data = content.encode() if isinstance(content, str) else content
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def documents(folder: Path, files: Mapping[str, bytes]) -> list[Document]:
+    """The articles that these files make, as the engine would hand them over."""
+    for name, data in files.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    refs = list_articles([InputSpec(path=str(folder), dataset="coast", licence="CC0-1.0")])
+    return [
+        Document(ref, lambda ref=ref: read_article(ref), PIPELINE.name, PIPELINE.version)
+        for ref in refs
+    ]
+
+
+@pytest.fixture(scope="module")
+def converter() -> Iterator[ArxivConverter]:
+    made = ArxivConverter(ArxivOptions(longest_side=256))
+    yield made
+    made.close()
+
+
+def split(made: Iterator[Sample | Dropped]) -> tuple[list[Sample], list[Dropped]]:
+    samples, drops = [], []
+    for one in made:
+        if isinstance(one, Sample):
+            samples.append(one)
+        else:
+            drops.append(one)
+    return samples, drops
+
+
+def test_pages_carry_the_text_that_they_show(converter: ArxivConverter, tmp_path: Path) -> None:
+    files = {"2401.00001.tar.gz": tar({"ms.tex": MAIN}), "2401.00001.pdf": PAPER}
+    samples, drops = split(converter(documents(tmp_path, files)))
+    assert not drops
+    first, second = samples
+    assert "## 1 Ice" in first.text
+    assert r"\(d_{\max}=3\)" in first.text
+    assert first.text.index("harbour") < first.text.index("orchard")
+    assert "Copper" not in first.text
+    assert second.text == f"{COPPER}\n\n{LIGHTHOUSE}"
+    for number, sample in enumerate(samples, 1):
+        assert max(sample.images[0].width, sample.images[0].height) == 256
+        assert sample.category == "document_ocr"
+        assert sample.language == "en"
+        assert sample.provenance.details["text_source"] == "latex"
+        assert sample.provenance.details["page"] == str(number)
+        assert sample.source.licence == "CC0-1.0"
+
+
+def test_a_page_that_the_source_does_not_explain_is_dropped_alone(
+    converter: ArxivConverter, tmp_path: Path
+) -> None:
+    strange = pdf(
+        f"Notes from a cold coast\n\n1   Ice\n\n{HARBOUR} The depth is dmax = 3 fathoms.\n\n"
+        f"{ORCHARD}",
+        "Nothing of this stands in the source: an advertisement for bicycles, lamps and saddles, "
+        "printed by mistake between two sheets of another journal entirely.",
+        f"{COPPER}\n\n{LIGHTHOUSE}",
+    )
+    files = {"2401.00002.tar.gz": tar({"ms.tex": MAIN}), "2401.00002.pdf": strange}
+    samples, drops = split(converter(documents(tmp_path, files)))
+    assert [sample.provenance.details["page"] for sample in samples] == ["1", "3"]
+    assert [drop.item for drop in drops] == ["#2"]
+
+
+def test_two_main_files_share_one_pdf(converter: ArxivConverter, tmp_path: Path) -> None:
+    head = "\\documentclass{article}\n\\begin{document}\n"
+    files = {
+        "main.tex": f"{head}{HARBOUR}\n\n{ORCHARD}\n\\end{{document}}",
+        "supplement.tex": f"{head}{COPPER}\n\n{LIGHTHOUSE}\n\\end{{document}}",
+        "rebuttal.tex": f"{head}We thank the reviewers for their remarks.\n\\end{{document}}",
+    }
+    both = pdf(f"{HARBOUR}\n\n{ORCHARD}", f"{COPPER}\n\n{LIGHTHOUSE}")
+    made = documents(tmp_path, {"2401.00003.tar.gz": tar(files), "2401.00003.pdf": both})
+    samples, drops = split(converter(made))
+    assert not drops
+    roots = [sample.provenance.details["root"] for sample in samples]
+    assert roots == ["main.tex", "supplement.tex"]
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"2401.1.tar.gz": tar({"ms.tex": MAIN})}, Reason.NO_PDF),
+        ({"2401.2.pdf": PAPER}, Reason.PDF_ONLY),
+        ({"2401.3.tar.gz": tar({"notes.txt": "no TeX"}), "2401.3.pdf": PAPER}, Reason.NO_SOURCE),
+        ({"2401.4.tar.gz": tar({"ms.tex": MAIN}), "2401.4.pdf": b"%PDF-1.5\n"}, Reason.BAD_PDF),
+        ({"2401.5.tar.gz": tar({"../ms.tex": MAIN}), "2401.5.pdf": PAPER}, Reason.UNSAFE_PATH),
+        ({"2401.6.tar.gz": b"\x1f\x8b\x08\x00", "2401.6.pdf": PAPER}, Reason.BAD_ARCHIVE),
+    ],
+)
+def test_what_cannot_be_used_says_why(
+    converter: ArxivConverter, tmp_path: Path, files: Mapping[str, bytes], reason: Reason
+) -> None:
+    samples, drops = split(converter(documents(tmp_path, files)))
+    assert not samples
+    assert [(drop.item, drop.reason) for drop in drops] == [("", reason)]
+
+
+def test_macros_that_nobody_defines_spoil_their_own_page(
+    converter: ArxivConverter, tmp_path: Path
+) -> None:
+    source = MAIN.replace("Its hum", r"$\unheardof$ Its hum")
+    files = {"2401.00007.tar.gz": tar({"ms.tex": source}), "2401.00007.pdf": PAPER}
+    samples, drops = split(converter(documents(tmp_path, files)))
+    assert [sample.provenance.details["page"] for sample in samples] == ["1"]
+    assert [(drop.item, drop.reason) for drop in drops] == [("#2", Reason.LATEX_UNDEFINED)]
+
+
+def test_the_model_reads_what_has_no_source(tmp_path: Path) -> None:
+    checkpoint = save_tiny_nougat(tmp_path / "tiny", favour="a", weight=50, longest=40)
+    options = ArxivOptions(longest_side=256, nougat=checkpoint, nougat_device="cpu")
+    converter = ArxivConverter(options)
+    files = {
+        "2401.00008.pdf": PAPER,
+        "2401.00009.tar.gz": tar({"ms.tex": MAIN}),
+        "2401.00009.pdf": PAPER,
+    }
+    samples, drops = split(converter(documents(tmp_path / "in", files)))
+    converter.close()
+    assert [sample.provenance.details["text_source"] for sample in samples] == ["latex"] * 2
+    # A model of random weights comes to no end; what it read is told, not kept.
+    assert [(drop.item, drop.reason) for drop in drops] == [
+        ("#1", Reason.REPETITION),
+        ("#2", Reason.REPETITION),
+    ]
+
+
+def test_a_missing_checkpoint_stops_the_run_before_it_begins(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no Nougat checkpoint"):
+        check_arxiv(ArxivOptions(nougat=str(tmp_path / "nothing")))
