@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dsvl_data.latex.article import Article, Block, Kind
+from dsvl_data.latex.aligned import AlignedPage, Part, Placed, page_text
+from dsvl_data.latex.article import Article
 from dsvl_data.latex.cutting import (
     Piece,
     Unit,
     cut,
     pages_by_majority,
-    piece_text,
     place_units,
     units_of,
 )
@@ -39,53 +39,6 @@ from dsvl_data.latex.sequences import (
     join_broken,
     pdf_stream,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A part of a block that a page shows: `block.markdown[start:end]`.
-
-    `broken` says that it ends within a word that the next page goes on with.
-    """
-
-    block: Block
-    start: int
-    end: int
-    broken: bool = False
-
-    @property
-    def text(self) -> str:
-        """Its Markdown, whole in itself."""
-        return piece_text(self.block, self.start, self.end, broken=self.broken)
-
-
-@dataclass(frozen=True, slots=True)
-class AlignedPage:
-    """What a page shows, as Markdown, and how well it agrees with the PDF's text layer.
-
-    `parts` are the flow's, `floats` and `footnotes` those that the page shows; `text` has them all
-    as the page orders them. `words` counts the text's words outside formulas, `precision` is
-    the share of them that the page has at their place; `coverage` the share of the page's words
-    (formulas', digits and pictures' apart) that the text has. `top` and `bottom` count the words
-    beyond the first and last match, on either side, which may belong to the neighbouring page;
-    `torn` blocks that the page's ends cut though Markdown can't; `unplaced` words of the flow
-    that belong here but that the page does not show, which are left out; `mended` citations.
-    """
-
-    number: int
-    parts: tuple[Part, ...]
-    floats: tuple[Part, ...]
-    footnotes: tuple[Part, ...]
-    text: str
-    words: int
-    precision: float
-    coverage: float
-    top: int = 0
-    bottom: int = 0
-    torn: int = 0
-    unplaced: int = 0
-    mended: int = 0
-    differences: tuple[Difference, ...] = ()
 
 
 def align(article: Article, pages: Sequence[PdfPage]) -> list[AlignedPage]:
@@ -109,9 +62,9 @@ def align(article: Article, pages: Sequence[PdfPage]) -> list[AlignedPage]:
 class _Tally:
     """What is counted on one page while the pages are put together."""
 
-    parts: list[tuple[Part, int]]  # with the place in the stream of its first word found
-    floats: list[tuple[Part, int]]
-    footnotes: list[tuple[Part, int]]
+    parts: list[Placed]  # with the place in the stream of its first word found
+    floats: list[Placed]
+    footnotes: list[Placed]
     words: int = 0
     found: int = 0
     torn: int = 0
@@ -301,7 +254,7 @@ class _Alignment:
         track: _Track,
         units: Sequence[Unit],
         pages: Sequence[int],
-        into: Sequence[list[tuple[Part, int]]],
+        into: Sequence[list[Placed]],
         tallies: Sequence[_Tally],
     ) -> None:
         """Cut a track's blocks into the parts of each page, and count their words."""
@@ -421,7 +374,7 @@ class _Alignment:
             tuple(part for part, _ in tally.parts),
             tuple(part for part, _ in tally.floats),
             tuple(part for part, _ in tally.footnotes),
-            _page_text(tally),
+            page_text(tally.parts, tally.floats, tally.footnotes),
             tally.words,
             tally.found / tally.words if tally.words else 1.0,
             covered / len(shown) if shown else 1.0,
@@ -431,27 +384,3 @@ class _Alignment:
             tally.unplaced,
             differences=tuple(unlike),
         )
-
-
-def _page_text(tally: _Tally) -> str:
-    """The Markdown of a page: each float before the first part that starts behind it."""
-    ordered: list[Part] = []
-    waiting = list(tally.floats)
-    for part, place in tally.parts:
-        while waiting and waiting[0][1] < place:
-            ordered.append(waiting.pop(0)[0])
-        ordered.append(part)
-    ordered.extend(part for part, _ in waiting + tally.footnotes)
-    text = ""
-    last: Part | None = None
-    for part in ordered:
-        if not (markdown := part.text):
-            continue
-        listed = (
-            last is not None
-            and last.block.kind is part.block.kind
-            and (part.block.kind in (Kind.ITEM, Kind.REFERENCE))
-        )
-        text += (("\n" if listed else "\n\n") if last is not None else "") + markdown
-        last = part
-    return text

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dsvl_data.latex.align import AlignedPage
+from dsvl_data.latex.aligned import AlignedPage
 from dsvl_data.latex.article import Block, Kind
 from dsvl_data.latex.differences import Difference, Source, is_citation
 from dsvl_data.latex.pdf_words import FLOAT_NAMES, PdfPage

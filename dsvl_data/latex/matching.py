@@ -25,12 +25,17 @@ def match_words(left: Ids, right: Ids) -> list[Pair]:
 
     A negative id matches nothing.
     """
+    return _between(left, right, _anchors(left, right, most=1), retry=True)
+
+
+def _between(left: Ids, right: Ids, anchors: list[Pair], *, retry: bool) -> list[Pair]:
+    """The pairs of the anchors' runs and of what lies between them."""
     pairs: list[Pair] = []
     i = j = 0
-    for a, b in [*_anchors(left, right), (len(left), len(right))]:
+    for a, b in [*anchors, (len(left), len(right))]:
         if a < i or b < j:
             continue  # the run before has grown over this anchor
-        _fill(left, right, (i, a), (j, b), pairs)
+        _fill(left, right, (i, a), (j, b), pairs, retry=retry)
         i, j = a, b
         while i < len(left) and j < len(right) and left[i] == right[j] >= 0:
             pairs.append((i, j))
@@ -38,27 +43,49 @@ def match_words(left: Ids, right: Ids) -> list[Pair]:
     return pairs
 
 
-def _anchors(left: Ids, right: Ids) -> list[Pair]:
-    """Where triples start that both sides have exactly once, the longest increasing row of them."""
+def _anchors(left: Ids, right: Ids, *, most: int) -> list[Pair]:
+    """Where triples start that both sides have equally often, the longest increasing row of them.
+
+    Triples that stand more than `most` times are none.
+    """
     if len(left) < 3 or len(right) < 3:
         return []
     size = np.uint64(max(left.max(), right.max(), 0) + 2)
-    (one, places_of_one), (two, places_of_two) = _once(left, size), _once(right, size)
-    _, in_one, in_two = np.intersect1d(one, two, assume_unique=True, return_indices=True)
-    i, j = places_of_one[in_one], places_of_two[in_two]
+    (one, of_one), (two, of_two) = _triples(left, size), _triples(right, size)
+    first, starts, counts = _shared(one, two)
+    equal = (counts[0] == counts[1]) & (counts[0] <= most)
+    first, starts, count = first[equal], starts[equal], counts[0][equal]
+    i = np.concatenate([of_one[first[count > n] + n] for n in range(most)])
+    j = np.concatenate([of_two[starts[count > n] + n] for n in range(most)])
     order = np.argsort(i)
     i, j = i[order], j[order]
     chain = _longest_increasing(j.tolist())
     return [(int(i[k]), int(j[k])) for k in chain]
 
 
-def _once(ids: Ids, size: np.uint64) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+def _triples(ids: Ids, size: np.uint64) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+    """All triples of known words in the order of their codes, and where they start."""
     known = (ids[:-2] >= 0) & (ids[1:-1] >= 0) & (ids[2:] >= 0)
     at = np.flatnonzero(known)
     words = ids.astype(np.uint64)
-    triples = (words[at] * size + words[at + 1]) * size + words[at + 2]
-    codes, first, counts = np.unique(triples, return_index=True, return_counts=True)
-    return codes[counts == 1], at[first[counts == 1]]
+    codes = (words[at] * size + words[at + 1]) * size + words[at + 2]
+    order = np.argsort(codes, kind="stable")
+    return codes[order], at[order]
+
+
+def _shared(
+    one: NDArray[np.uint64], two: NDArray[np.uint64]
+) -> tuple[
+    NDArray[np.int64],
+    NDArray[np.int64],
+    tuple[NDArray[np.int64], NDArray[np.int64]],
+]:
+    """Codes that two sorted rows share: the first place in either, and the counts in both."""
+    codes, first, count = np.unique(one, return_index=True, return_counts=True)
+    low = np.searchsorted(two, codes, "left")
+    high = np.searchsorted(two, codes, "right")
+    both = high > low
+    return first[both], low[both], (count[both], (high - low)[both])
 
 
 def _longest_increasing(values: Sequence[int]) -> list[int]:
@@ -82,8 +109,14 @@ def _longest_increasing(values: Sequence[int]) -> list[int]:
     return chain[::-1]
 
 
-def _fill(left: Ids, right: Ids, of_left: Pair, of_right: Pair, pairs: list[Pair]) -> None:
-    """Append the pairs of two stretches; one too long for an alignment stays unmatched."""
+def _fill(
+    left: Ids, right: Ids, of_left: Pair, of_right: Pair, pairs: list[Pair], *, retry: bool
+) -> None:
+    """Append the pairs of two stretches.
+
+    Where they are too long for an alignment, triples that stand several times must do as anchors;
+    what is too long even then stays unmatched.
+    """
     (i, a), (j, b) = of_left, of_right
     tail: list[Pair] = []
     while i < a and j < b and left[i] == right[j] >= 0:
@@ -92,7 +125,11 @@ def _fill(left: Ids, right: Ids, of_left: Pair, of_right: Pair, pairs: list[Pair
     while i < a and j < b and left[a - 1] == right[b - 1] >= 0:
         a, b = a - 1, b - 1
         tail.append((a, b))
-    if i < a and j < b and (a - i) * (b - j) <= _MOST_CELLS:
+    if retry and (a - i) * (b - j) > _MOST_CELLS:
+        anchors = _anchors(left[i:a], right[j:b], most=16)
+        found = _between(left[i:a], right[j:b], anchors, retry=False)
+        pairs.extend((i + k, j + n) for k, n in found)
+    elif i < a and j < b and (a - i) * (b - j) <= _MOST_CELLS:
         # Distinct negative numbers, so that what must match nothing does.
         one, two = left[i:a].copy(), right[j:b].copy()
         one[one < 0], two[two < 0] = -2, -3

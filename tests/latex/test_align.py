@@ -9,7 +9,8 @@ import pymupdf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsvl_data.latex.align import AlignedPage, align
+from dsvl_data.latex.align import align
+from dsvl_data.latex.aligned import AlignedPage
 from dsvl_data.latex.article import Article, Block, Kind
 from dsvl_data.latex.matching import match_words
 from dsvl_data.latex.pdf_words import read_pdf_pages
