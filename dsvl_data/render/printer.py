@@ -46,8 +46,9 @@ PRINT_LIMIT = 150_000
 #: A page with fewer visible characters shows pictures only, or next to nothing.
 MIN_CHARACTERS = 8
 
-#: Prints made or under way while an earlier one is proved: chapters differ in length.
-PRINTS_AHEAD = 2
+#: Prints made or under way while an earlier one is proved: chapters differ in length, and a
+#: print is small (a few megabytes at most), so a short chapter need not leave the browser idle.
+PRINTS_AHEAD = 4
 
 #: The number of a job, the pages before its print, and the print.
 _Waiting: TypeAlias = tuple[int, int, Future[Sheet]]
