@@ -146,7 +146,7 @@ def _latexml() -> Finding:
         path or "",
         needed=False,
         cost="arXiv articles cannot be read from their source",
-        cure="apt-get install latexml",
+        cure="apt-get install latexml texlive-latex-recommended",
     )
 
 

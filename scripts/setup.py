@@ -169,6 +169,8 @@ def install_system_packages() -> list[str]:
         wanted.append("fonts-dejavu")
     if shutil.which("latexml") is None:
         wanted.append("latexml")
+    if not has_tex_file("lstlang1.sty"):  # LaTeXML reads the languages of code listings from it
+        wanted.append("texlive-latex-recommended")
     if not driver_runs():
         wanted.append("libatomic1")
     if not wanted:
@@ -182,6 +184,13 @@ def install_system_packages() -> list[str]:
     command = [*apt, "install", "-y", "-qq", "--no-install-recommends", *wanted]
     result = subprocess.run(command, env=quiet, stdout=subprocess.DEVNULL, check=False)
     return [] if result.returncode == 0 else wanted
+
+
+def has_tex_file(name: str) -> bool:
+    """Say whether the TeX system has a file."""
+    if shutil.which("kpsewhich") is None:
+        return False
+    return subprocess.run(["kpsewhich", name], capture_output=True).returncode == 0
 
 
 def driver_runs() -> bool:
