@@ -227,7 +227,7 @@ def rounds(jobs: list[Job], number: int, each: int) -> Iterator[list[Job]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--chapters", type=int, default=8, help="chapters a round")
+    parser.add_argument("--chapters", type=int, default=15, help="chapters a round")
     arguments = parser.parse_args()
     folder = real_data()
     if folder is None:
