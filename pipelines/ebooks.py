@@ -14,9 +14,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from lxml import etree
 from pydantic import Field, field_validator
 
-from dsvl_data.language import UNDETERMINED, Language, identify
+from dsvl_data.language import HEAD, UNDETERMINED, Language, identify
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import (
     Document,
@@ -31,6 +32,7 @@ from dsvl_data.read.archives import list_documents, read_bytes
 from dsvl_data.read.epub import Book, SpineItem, open_epub
 from dsvl_data.render.clean import Clean, clean_html, clean_text
 from dsvl_data.render.pages import Chapter, Page
+from dsvl_data.render.parse import text_of
 from dsvl_data.render.printer import Printer
 from dsvl_data.render.template import Template, choose, load_templates
 from dsvl_data.sample import Sample, Text
@@ -175,7 +177,7 @@ class EbookConverter:
             name = f"{item.name}:{left_out.name}"
             plan.drops.append(document.dropped(left_out.reason, item=name, detail=left_out.detail))
         plan.language = language = identify(_prose(clean))
-        if not any(str(text).strip() for text in clean.body.itertext()):
+        if not text_of(clean.body).strip():
             raise DocumentError(Reason.NO_TEXT, "the chapter has no text")
         clean.body.set("lang", _font_language(language, book))
         header = clean_text(item.title or book.title)[:_MAX_HEADER]
@@ -215,19 +217,26 @@ class EbookConverter:
 
 
 def _prose(clean: Clean) -> str:
-    """A chapter's text without code and formulas, which are in no human language."""
+    """A chapter's text without code and formulas, as far as a language is told by it."""
     pieces: list[str] = []
-    for element in clean.body.iter():
-        outside = element.tag not in ("pre", "code", "math") and not any(
-            parent.tag in ("pre", "math") for parent in element.iterancestors()
-        )
-        if outside and element.text:
-            pieces.append(element.text)
-        parents = element.tag == "math" or not any(p.tag == "math" for p in element.iterancestors())
-        if parents and element.tail and element is not clean.body:
-            pieces.append(element.tail)
-    prose = " ".join(pieces)
-    return prose if any(map(str.isalpha, prose)) else " ".join(map(str, clean.body.itertext()))
+    size, letters = 0, False
+    for text in _prose_texts(clean.body):
+        pieces.append(text)
+        size += len(text)
+        letters = letters or any(map(str.isalpha, text))
+        if letters and size > HEAD:
+            break
+    return " ".join(pieces if letters else map(str, clean.body.itertext()))
+
+
+def _prose_texts(element: etree._Element) -> Iterator[str]:
+    if element.tag not in ("pre", "code") and element.text:
+        yield element.text
+    for child in element:
+        if child.tag not in ("pre", "math"):
+            yield from _prose_texts(child)
+        if child.tail:
+            yield child.tail
 
 
 def _font_language(language: Language, book: Book) -> str:

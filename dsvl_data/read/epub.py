@@ -14,7 +14,7 @@ import posixpath
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
 from lxml import etree
@@ -22,7 +22,7 @@ from lxml import etree
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.zips import ZipArchive
 from dsvl_data.render.pages import Asset
-from dsvl_data.render.parse import attribute, decode, name_of, parse_markup, parse_xml
+from dsvl_data.render.parse import attribute, decode, name_of, parse_markup, parse_xml, text_of
 
 _FONT_OBFUSCATION = frozenset(
     ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
@@ -75,6 +75,7 @@ class Book:
     spine: tuple[SpineItem, ...]
     _archive: ZipArchive
     _names: Mapping[str, str]
+    _sheets: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
 
     def chapter(self, item: SpineItem) -> BookChapter:
         """Parse one item. Raises `DocumentError` with the reason for this chapter alone."""
@@ -119,22 +120,26 @@ class Book:
         names = {f".{word}" for element in outer for word in (element.get("class") or "").split()}
         names |= {f"#{element.get('id')}" for element in outer if element.get("id")}
         declarations = [element.get("style") or "" for element in outer]
-        for sheet in self._sheets(root, item):
-            for selectors, body in _RULE.findall(_COMMENT.sub("", sheet)):
-                if any(_selects(selector, names) for selector in selectors.split(",")):
-                    declarations.append(body)
+        for selectors, body in self._rules(root, item):
+            if any(_selects(selector, names) for selector in selectors.split(",")):
+                declarations.append(body)
         text = ";".join(declarations)
         return bool(_VERTICAL.search(text)), "rtl" if _RIGHT_TO_LEFT.search(text) else ""
 
-    def _sheets(self, root: etree._Element, item: SpineItem) -> Iterator[str]:
+    def _rules(self, root: etree._Element, item: SpineItem) -> Iterator[tuple[str, str]]:
+        """Selectors and declarations of the rules, in the page's sheets, on how text runs."""
         for element in root.iter():
             name = name_of(element)
             if name == "style":
-                yield "".join(map(str, element.itertext()))
+                yield from _rules_on_direction(text_of(element))
             elif name == "link" and "stylesheet" in attribute(element, "rel").lower():
                 found = self._find(_target(item.name, attribute(element, "href")))
-                if found is not None:
-                    yield decode(self._archive.read(found)[:1_000_000])
+                if found is None:
+                    continue
+                if found not in self._sheets:  # the same ones for all pages
+                    sheet = decode(self._archive.read(found)[:1_000_000])
+                    self._sheets[found] = _rules_on_direction(sheet)
+                yield from self._sheets[found]
 
 
 def open_epub(data: bytes) -> Book:
@@ -224,7 +229,7 @@ def _check_encryption(archive: ZipArchive, names: Mapping[str, str]) -> None:
 
 def _is_fixed(package: etree._Element) -> bool:
     for element in package.iter("{*}meta"):
-        value = "".join(map(str, element.itertext())).strip() or element.get("content") or ""
+        value = text_of(element).strip() or element.get("content") or ""
         name = element.get("property") or element.get("name") or ""
         if name == "rendition:layout" and value == "pre-paginated":
             return True
@@ -325,11 +330,19 @@ def _metadata(package: etree._Element, name: str) -> str:
 
 
 def _squeezed(element: etree._Element) -> str:
-    return " ".join("".join(map(str, element.itertext())).split())
+    return " ".join(text_of(element).split())
 
 
 def _body(root: etree._Element) -> etree._Element | None:
     return next((element for element in root.iter() if name_of(element) == "body"), None)
+
+
+def _rules_on_direction(sheet: str) -> list[tuple[str, str]]:
+    return [
+        (selectors, body)
+        for selectors, body in _RULE.findall(_COMMENT.sub("", sheet))
+        if _VERTICAL.search(body) or _RIGHT_TO_LEFT.search(body)
+    ]
 
 
 def _selects(selector: str, names: set[str]) -> bool:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 
 from lxml import etree
 
-from dsvl_data.render.parse import attribute, name_of
+from dsvl_data.render.parse import attribute, is_plain, name_of, text_of
 
 Element = etree._Element
 
 _REFERENCE_TYPES = frozenset(("noteref", "doc-noteref"))
 _NOTE_TYPES = frozenset(("footnote", "endnote", "rearnote", "doc-footnote", "doc-endnote"))
+_NOTE_LIST_TYPES = frozenset(("footnotes", "doc-endnotes"))
 _BACKLINK_TYPES = frozenset(("backlink", "doc-backlink", "referrer"))
 _REFERENCE_CLASSES = frozenset(
     ("footnote-reference", "footnote-ref", "footnote_ref", "footnoteref", "noteref", "fnref")
@@ -26,6 +27,7 @@ _NOTE_CLASSES = frozenset(("footnote", "endnote", "rearnote", "fn"))
 _BACKLINK_CLASSES = frozenset(
     ("fn-backref", "footnote-back", "footnote-backref", "backlink", "backref", "reversefootnote")
 )
+_NOTHING: frozenset[str] = frozenset()
 _BRACKETS = " \t\r\n\u00a0[](){}.:：〔〕【】（）［］"
 _LABEL = re.compile(
     r"(?:\d{1,4}|[*†‡§¶#]{1,4}|[a-z]|[ivxl]{1,6}|[①-⑳]|注\d*|註\d*)\Z", re.IGNORECASE
@@ -55,21 +57,24 @@ def find_notes(root: Element, name: str = "") -> Notes:
     the label is written elsewhere).
     """
     order = {element: i for i, element in enumerate(root.iter())}
-    ids = {element.get("id"): element for element in order if element.get("id")}
+    marked = [element for element in order if element.keys()]
+    ids = {element.get("id"): element for element in marked if element.get("id")}
     notes = Notes()
     targets: dict[Element, str] = {}  # notes, by the label of their first reference
     anchors: set[str] = set()
-    for link in [element for element in order if name_of(element) == "a"]:
-        block = _note_block(ids.get(_fragment(link, name)))
+    for link in [element for element in marked if name_of(element) == "a"]:
         label = _label_of(link)
-        if label is None or _is_backlink(link) or not _is_reference(link, block, label, order):
+        if label is None or _is_backlink(link):
+            continue
+        block = _note_block(ids.get(_fragment(link, name)))
+        if not _is_reference(link, block, label, order):
             continue
         reference = _widest(link)
         notes.references[reference] = label
         anchors.update(_ids(link, reference))
         if block is not None:
             targets.setdefault(block, label)
-    for element in order:
+    for element in marked:
         if _is_note(element) and element not in targets:
             targets[element] = ""
     _drop_outer(targets)
@@ -77,8 +82,8 @@ def find_notes(root: Element, name: str = "") -> Notes:
     for position, (block, label) in enumerate(in_order, 1):
         _collect(block, label, position, anchors, notes, name)
     if notes.notes:
-        for element in root.iter():
-            if _classes(element) & {"footnotes"} or _types(element) & {"footnotes", "doc-endnotes"}:
+        for element in marked:
+            if "footnotes" in _classes(element) or _types(element) & _NOTE_LIST_TYPES:
                 notes.hidden.update(child for child in element if name_of(child) in ("hr", "br"))
     return notes
 
@@ -96,7 +101,7 @@ def _collect(
     for link in block.iter():
         if name_of(link) == "a" and link not in notes.references:
             back = _fragment(link, name) in anchors or _is_backlink(link)
-            text = "".join(map(str, link.itertext())).strip(_BRACKETS)
+            text = text_of(link).strip(_BRACKETS)
             if back and (_LABEL.match(text) or not text or set(text) <= _ARROWS):
                 widest = _widest(link)
                 notes.hidden.add(widest)
@@ -132,8 +137,8 @@ def _is_reference(
         return True
     # The plain form: raised or in brackets, and the target starts with the same label.
     around = [name_of(e) for e in (link, link.getparent(), *link) if e is not None]
-    raised = "sup" in around or "".join(map(str, link.itertext())).strip()[:1] in {*"[〔【（［"}
-    start = "".join(map(str, block.itertext())).strip(_BRACKETS)
+    raised = "sup" in around or text_of(link).strip()[:1] in {*"[〔【（［"}
+    start = text_of(block).strip(_BRACKETS)
     if not raised or len(start) <= len(label):
         return False
     return start.startswith(label) or _item_number(block) == label
@@ -175,11 +180,11 @@ def _own_label(block: Element) -> tuple[Element, str] | None:
     """Where a note gives its own label, for forms that set it apart."""
     before = block.getprevious()
     if before is not None and (name_of(before) == "dt" or "label" in _classes(before)):
-        match = re.search(r"[\w*†‡§]+", "".join(map(str, before.itertext())))
+        match = re.search(r"[\w*†‡§]+", text_of(before))
         return before, match.group() if match else ""
     for child in block:
         if "label" in _classes(child):
-            text = "".join(map(str, child.itertext()))
+            text = text_of(child)
             return child, text.strip(_BRACKETS)
     return None
 
@@ -187,11 +192,11 @@ def _own_label(block: Element) -> tuple[Element, str] | None:
 def _widest(link: Element) -> Element:
     """The outermost inline element that shows the link and, but for brackets, nothing else."""
     element = link
-    text = "".join(map(str, link.itertext())).strip(_BRACKETS)
+    text = text_of(link).strip(_BRACKETS)
     while (parent := element.getparent()) is not None:
         if name_of(parent) not in ("sup", "span", "small"):
             break
-        if "".join(map(str, parent.itertext())).strip(_BRACKETS) != text:
+        if text_of(parent).strip(_BRACKETS) != text:
             break
         element = parent
     return element
@@ -223,7 +228,7 @@ def _drop_outer(targets: dict[Element, str]) -> None:
 
 
 def _label_of(link: Element) -> str | None:
-    label = "".join(map(str, link.itertext())).strip(_BRACKETS)
+    label = text_of(link).strip(_BRACKETS)
     return label if 0 < len(label) <= 12 else None
 
 
@@ -241,12 +246,15 @@ def _ids(*elements: Element) -> list[str]:
     return [element.get("id", "") for element in elements if element.get("id")]
 
 
-def _classes(element: Element) -> set[str]:
-    return set((element.get("class") or "").lower().split())
+def _classes(element: Element) -> frozenset[str]:
+    return _words(element.get("class", ""))
 
 
-def _types(element: Element) -> set[str]:
-    return {
-        *attribute(element, "type").lower().split(),
-        *attribute(element, "role").lower().split(),
-    }
+def _types(element: Element) -> frozenset[str]:
+    if is_plain(element):
+        return _NOTHING
+    return _words(attribute(element, "type")) | _words(attribute(element, "role"))
+
+
+def _words(value: str) -> frozenset[str]:
+    return frozenset(value.lower().split()) if value else _NOTHING

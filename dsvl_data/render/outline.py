@@ -16,6 +16,8 @@ from dataclasses import dataclass
 
 from lxml import etree
 
+from dsvl_data.render.parse import text_of
+
 _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 #: They hold a line of text: a block within becomes another line of it.
 _LINES = _HEADINGS | {"dt", "caption", "figcaption"}
@@ -32,6 +34,7 @@ _EMPTY_BLOCKS = _LINES | _SECTIONS | {
 }  # fmt: skip
 _SHOWN = ("img", "math", "hr", "a")
 _SPACE = re.compile("[ \t\r\n\f\u2028\u2029]+")
+_UNEVEN = re.compile("[\t\r\n\f\u2028\u2029]|  ")  # any but single spaces
 
 
 @dataclass(slots=True)
@@ -39,6 +42,7 @@ class _Open:
     """An element that is being filled; `implicit` when the source did not have it."""
 
     element: etree._Element
+    tag: str
     direction: str
     language: str
     implicit: bool
@@ -58,7 +62,7 @@ class Outline:
 
     def __init__(self, article: etree._Element, *, direction: str, language: str) -> None:
         self._direction, self._language = direction, language
-        self._open = [_Open(article, direction, language, False, False)]
+        self._open = [_Open(article, str(article.tag), direction, language, False, False)]
         self._formats: list[_Format] = []  # what the source asks for here
         self._written: list[tuple[_Format, etree._Element]] = []  # what stands open in the block
         self._space = ""  # white space that waits for the text after it
@@ -133,14 +137,14 @@ class Outline:
             return
         start = text.index(core[0])
         self._space += text[:start]
-        self._ready()
-        self._append(_collapse(core))
+        self._append(self._ready() + _collapse(core))
         self._last = core[-1]
         self._space = text[start + len(core) :]
 
     def atom(self, element: etree._Element) -> None:
         """Add an inline element that is whole: a picture, a formula."""
-        self._ready()
+        if space := self._ready():
+            self._append(space)
         self._innermost().append(element)
         self._last = "\ufffc"
 
@@ -171,7 +175,7 @@ class Outline:
             self._separate("hr")
             return
         self._bound()
-        if self._open[-1].element.tag not in _LISTS | _TABLE | {"dl"}:
+        if self._open[-1].tag not in _LISTS | _TABLE | {"dl"}:
             etree.SubElement(self._open[-1].element, "hr")
 
     def finish(self) -> None:
@@ -198,7 +202,7 @@ class Outline:
 
     def _in_lines(self) -> bool:
         top = self._open[-1]
-        return top.lines or top.element.tag in _LINES
+        return top.lines or top.tag in _LINES
 
     def _separate(self, name: str) -> None:
         """Where a block would begin or end in a line of text."""
@@ -209,7 +213,7 @@ class Outline:
 
     def _bound(self) -> None:
         """Where a block begins or ends: the paragraph is over."""
-        while self._open[-1].implicit or self._open[-1].element.tag == "p":
+        while self._open[-1].implicit or self._open[-1].tag == "p":
             self._open.pop()
         self._fresh()
         self._bounded = True
@@ -221,7 +225,7 @@ class Outline:
 
     def _prepare(self, name: str) -> bool:
         """Open what must stand around a `name`; False when it has no place here."""
-        tag = str(self._open[-1].element.tag)
+        tag = self._open[-1].tag
         if name == "li":
             if tag not in _LISTS:
                 self._push_flow()
@@ -250,7 +254,7 @@ class Outline:
 
     def _push_flow(self) -> None:
         """Make sure that a block may stand here."""
-        tag = str(self._open[-1].element.tag)
+        tag = self._open[-1].tag
         if tag in _LISTS:
             self._push("li", implicit=True)
         elif tag == "dl":
@@ -273,7 +277,7 @@ class Outline:
             element.set("dir", self._direction)
         if self._language != parent.language:
             element.set("lang", self._language)
-        made = _Open(element, self._direction, self._language, implicit, lines)
+        made = _Open(element, name, self._direction, self._language, implicit, lines)
         self._open.append(made)
         self._fresh()
         self._bounded = False
@@ -292,40 +296,52 @@ class Outline:
         self._fresh()
         self._bounded = True
 
-    def _ready(self) -> None:
-        """Before text: a block to hold it, breaks and spaces that waited, inline elements."""
-        tag = str(self._open[-1].element.tag)
-        if tag in _MIXED:
-            element = self._open[-1].element
-            if self._bounded and (element.text or len(element)):
+    def _ready(self) -> str:
+        """Before text: a block to hold it, breaks that waited, inline elements.
+
+        Returns the space to put before the text.
+        """
+        top = self._open[-1]
+        if top.tag in _MIXED:
+            if self._bounded and (top.element.text or len(top.element)):
                 self._push("p", implicit=True)
-        elif tag != "p" and tag not in _LINES:
+        elif top.tag != "p" and top.tag not in _LINES:
             self._push_flow()
-            if self._open[-1].element.tag not in _MIXED:
+            if self._open[-1].tag not in _MIXED:
                 self._push("p", implicit=True)
         self._bounded = False
         if self._last and self._breaks > 1 and self._is_plain_paragraph():
             implicit = self._open.pop().implicit
             self._push("p", implicit=implicit)
             self._bounded = False
-        common = 0
-        for (form, _), wanted in zip(self._written, self._formats, strict=False):
-            if form is not wanted:
-                break
-            common += 1
-        del self._written[common:]
+        wanted = self._formats
+        if self._written:
+            common = 0
+            for (form, _), want in zip(self._written, self._formats, strict=False):
+                if form is not want:
+                    break
+                common += 1
+            del self._written[common:]
+            wanted = self._formats[common:]
+        space = ""
         if self._last and self._breaks:
             etree.SubElement(self._innermost(), "br")
         elif self._last and self._space:
-            self._append(" ")
+            space = " "
         self._space, self._breaks = "", 0
-        for form in self._formats[len(self._written) :]:
-            made = etree.SubElement(self._innermost(), form.tag, dict(form.attributes))
+        if wanted and space:
+            self._append(space)
+            space = ""
+        for form in wanted:
+            made = etree.SubElement(self._innermost(), form.tag)
+            for key, value in form.attributes.items():
+                made.set(key, value)
             self._written.append((form, made))
+        return space
 
     def _is_plain_paragraph(self) -> bool:
         top = self._open[-1]
-        return top.element.tag == "p" and not top.lines
+        return top.tag == "p" and not top.lines
 
     def _innermost(self) -> etree._Element:
         return self._written[-1][1] if self._written else self._open[-1].element
@@ -340,6 +356,10 @@ class Outline:
 
 def _collapse(text: str) -> str:
     """White space as one space; a line that ends between two wide characters leaves none."""
+    if not _UNEVEN.search(text):
+        return text
+    if text.isascii():
+        return " ".join(text.split())
 
     def space(match: re.Match[str]) -> str:
         if "\n" in match[0] and _wide(text[match.start() - 1]) and _wide(text[match.end()]):
@@ -357,11 +377,15 @@ def _wide(character: str) -> bool:
 
 
 def _is_empty(element: etree._Element) -> bool:
+    if (text := element.text) and not text.isspace():
+        return False
     tag = element.tag
     if tag in _EMPTY_INLINE or tag in _EMPTY_BLOCKS:
         if tag == "li" and (parent := element.getparent()) is not None and parent.tag == "ol":
             return False  # its number is seen
-        if any(str(text).strip() for text in element.itertext()):
+        if len(element) == 0:
+            return True
+        if text_of(element).strip():
             return False
         return next(element.iter(*_SHOWN), None) is None
     return False

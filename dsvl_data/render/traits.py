@@ -10,7 +10,7 @@ import re
 
 from lxml import etree
 
-from dsvl_data.render.parse import attribute, name_of
+from dsvl_data.render.parse import attribute, is_plain, name_of, text_of
 
 #: Elements that are left out with all they hold.
 DROPPED = frozenset({
@@ -29,6 +29,9 @@ BLOCKS = frozenset({
 LINE_NUMBERS = frozenset(("lineno", "linenos", "linenumber", "line-number", "linenodiv"))
 
 _HIDDEN_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
+# KaTeX and MathJax draw a second time what their MathML says.
+_DRAWN_AGAIN = frozenset(("katex-html", "MathJax_Preview", "MathJax_SVG"))
+_PAGE_BREAKS = frozenset(("pagebreak", "doc-pagebreak"))
 _LIST_TYPES = {
     "lower-alpha": "a", "loweralpha": "a", "lower-latin": "a", "upper-alpha": "A",
     "upperalpha": "A", "upper-latin": "A", "lower-roman": "i", "lowerroman": "i",
@@ -45,17 +48,19 @@ _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
 def is_hidden(source: etree._Element, name: str) -> bool:
     """Whether an element, with this name, is not seen, or says again what another one says."""
-    if "hidden" in source.attrib or _HIDDEN_STYLE.search(source.get("style") or ""):
-        return True
-    classes = classes_of(source)
-    kinds = {*attribute(source, "type").split(), *attribute(source, "role").split()}
-    # KaTeX and MathJax draw a second time what their MathML says.
-    return bool(
-        classes & {"katex-html", "MathJax_Preview", "MathJax_SVG"}
-        or kinds & {"pagebreak", "doc-pagebreak"}
-        or (name == "td" and classes & LINE_NUMBERS)
-        or (name == "svg" and _inside_mathjax(source))
-    )
+    if not is_plain(source):
+        if source.get("hidden") is not None or _HIDDEN_STYLE.search(source.get("style", "")):
+            return True
+        kinds = f"{attribute(source, 'type')} {attribute(source, 'role')}"
+        if not _PAGE_BREAKS.isdisjoint(kinds.split()):
+            return True
+    if classes := source.get("class"):
+        names = classes.split()
+        if not _DRAWN_AGAIN.isdisjoint(names):
+            return True
+        if name == "td" and not LINE_NUMBERS.isdisjoint(names):
+            return True
+    return name == "svg" and _inside_mathjax(source)
 
 
 def _inside_mathjax(source: etree._Element) -> bool:
@@ -67,6 +72,8 @@ def _inside_mathjax(source: etree._Element) -> bool:
 
 def copy_numbers(source: etree._Element, made: etree._Element, name: str) -> None:
     """Copy the numbering of a list and the spans of a cell, within bounds."""
+    if not source.keys():
+        return
     if name == "ol":
         style = (source.get("style") or "").lower()
         words = [source.get("type") or "", *(source.get("class") or "").split()]
@@ -126,23 +133,23 @@ def code_language(source: etree._Element) -> str:
 
 def guess_direction(body: etree._Element) -> str:
     """`rtl` if most letters run from right to left, else nothing."""
-    text = "".join(map(str, body.itertext()))
-    rtl = len(_RIGHT_TO_LEFT.findall(text))
+    text = text_of(body)
+    rtl = 0 if text.isascii() else len(_RIGHT_TO_LEFT.findall(text))
     return "rtl" if rtl and 2 * rtl > sum(map(str.isalpha, text)) else ""
 
 
 def direction_of(source: etree._Element) -> str:
     """`ltr` or `rtl` where an element says so, else nothing."""
-    value = (source.get("dir") or "").lower()
+    value = source.get("dir", "").lower()
     return value if value in ("ltr", "rtl") else ""
 
 
 def language_of(source: etree._Element) -> str:
     """The language tag of an element; nothing where there is none or it is malformed."""
     value = attribute(source, "lang").strip()
-    return value if _LANGUAGE_TAG.match(value) else ""
+    return value if value and _LANGUAGE_TAG.match(value) else ""
 
 
 def classes_of(source: etree._Element) -> set[str]:
     """The classes of an element."""
-    return set((source.get("class") or "").split())
+    return set(source.get("class", "").split())
