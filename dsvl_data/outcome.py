@@ -80,6 +80,7 @@ class Reason(Enum):
     REFERENCE_NUMBER = (Outcome.QUARANTINED, "another number in the text is not the page's")
     CITATION_STYLE = (Outcome.QUARANTINED, "a citation in another style than the page's")
     MISSING_CAPTION = (Outcome.QUARANTINED, "the page shows a caption that the text lacks")
+    MISSING_HEADING = (Outcome.QUARANTINED, "a line in larger or bolder type that the text lacks")
     PROOF_FAILED = (Outcome.QUARANTINED, "the text is not exactly what the image shows")
     ERROR = (Outcome.QUARANTINED, "an error that nobody foresaw; the ledger holds it")
 

@@ -38,7 +38,8 @@ class AlignedPage:
     (formulas', digits and pictures' apart) that the text has. `top` and `bottom` count the words
     beyond the first and last match, on either side, which may belong to the neighbouring page;
     `torn` blocks that the page's ends cut though Markdown can't; `unplaced` words of the flow
-    that belong here but that the page does not show, which are left out; `mended` citations.
+    that belong here but that the page does not show, which are left out; `mended` citations and
+    numbers; `unseen` are the page's lines in larger or bolder type of which the text has no word.
     """
 
     number: int
@@ -54,6 +55,7 @@ class AlignedPage:
     torn: int = 0
     unplaced: int = 0
     mended: int = 0
+    unseen: tuple[str, ...] = ()
     differences: tuple[Difference, ...] = ()
 
 

@@ -55,6 +55,8 @@ def check_page(aligned: AlignedPage, page: PdfPage, gates: Gates = DEFAULT_GATES
     if max(aligned.top, aligned.bottom) > gates.edge:
         detail = f"{aligned.top} words at the top, {aligned.bottom} at the bottom"
         faults.append(Fault(Reason.LOOSE_EDGE, detail))
+    if aligned.unseen:
+        faults.append(Fault(Reason.MISSING_HEADING, _short(aligned.unseen[0])))
     if aligned.torn:
         faults.append(Fault(Reason.TORN_BLOCK, f"{aligned.torn} blocks"))
     for difference in aligned.differences:

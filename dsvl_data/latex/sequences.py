@@ -6,6 +6,7 @@ id -1, which matches nothing.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from dsvl_data.latex.pdf_words import PdfPage
 from dsvl_data.latex.words import MarkdownWord, key_of, markdown_words, split_words
 
 UNKNOWN = -1
+
+_BOLD = re.compile(r"Bold|Black|Heavy|Demi|CMBX|SFBX|CMSSBX|Medi(?!um)|-B$", re.IGNORECASE)
 
 
 @dataclass(slots=True)
@@ -77,7 +80,7 @@ class PdfStream:
     `word[j]` is the index of word j in its page's `words` (several may share one: "3.14" is
     two), `breaks[j]` says that a line starts at j, `prose[j]` that a text with the page's words
     must have it: no formula, no digits, no single letter; `small[j]` that its line is set smaller
-    than the document's text.
+    than the document's text, `strong[j]` that it is larger or bolder, as headings are.
     """
 
     pages: Sequence[PdfPage]
@@ -90,6 +93,7 @@ class PdfStream:
     breaks: list[bool]
     prose: list[bool]
     small: list[bool]
+    strong: list[bool]
     first: list[int]  # of each page, the index of its first word; one entry more at the end
 
     def shown(self, start: int, end: int) -> str:
@@ -113,10 +117,19 @@ def pdf_stream(pages: Sequence[PdfPage], vocabulary: Vocabulary) -> PdfStream:
     breaks: list[bool] = []
     prose: list[bool] = []
     small: list[bool] = []
-    sizes = Counter(
-        round(line.size, 1) for page in pages for line in page.lines for _ in line.text.split()
+    strong: list[bool] = []
+    types = Counter(
+        (round(line.size, 1), line.font)
+        for page in pages
+        for line in page.lines
+        for _ in line.text.split()
     )
+    sizes: Counter[float] = Counter()
+    for (size, _), count in types.items():
+        sizes[size] += count
     body_size = sizes.most_common(1)[0][0] if sizes else 0.0
+    body_font = types.most_common(1)[0][0][1] if types else ""
+    bold_body = _BOLD.search(body_font) is not None
     first = [0]
     for number, page in enumerate(pages):
         line = -1
@@ -129,13 +142,18 @@ def pdf_stream(pages: Sequence[PdfPage], vocabulary: Vocabulary) -> PdfStream:
                 zone_of.append(page.lines[word.line].zone)
                 breaks.append(word.line != line)
                 prose.append(not word.math and _must_appear(key))
-                small.append(page.lines[word.line].size < body_size - 0.6)
+                shown = page.lines[word.line]
+                small.append(shown.size < body_size - 0.6)
+                bold = not bold_body and _BOLD.search(shown.font) is not None
+                strong.append(
+                    shown.size > body_size + 0.8 or (bold and shown.size > body_size - 0.6)
+                )
                 line = word.line
         first.append(len(keys))
     breaks.append(True)
     ids = np.array([vocabulary.find(key) for key in keys], dtype=np.int64)
     return PdfStream(
-        pages, keys, ids, page_of, word_of, line_of, zone_of, breaks, prose, small, first
+        pages, keys, ids, page_of, word_of, line_of, zone_of, breaks, prose, small, strong, first
     )
 
 

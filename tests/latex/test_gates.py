@@ -88,6 +88,24 @@ def test_a_heading_one_chapter_off() -> None:
     assert reasons(flow(one, heading, two), shown("3.1")) == [[]]
 
 
+@pytest.mark.parametrize(("size", "font"), [(14.0, "tiro"), (10.0, "tibo")])
+def test_a_heading_that_only_the_page_has(size: float, font: str) -> None:
+    """One word is within what a page's end may have too much, but it is not to be overlooked."""
+    document = pymupdf.open()
+    page(document, [(40, 70, "")])
+    document[0].insert_text((40, 80), "Declaration", fontsize=size, fontname=font)
+    for x, y, line in column(wrap(TEXT), y=100):
+        document[0].insert_text((x, y), line, fontsize=10, fontname="tiro")
+    read = read_pdf_pages(document)
+
+    def faults(*blocks: Block | str) -> list[Reason]:
+        (aligned,) = align(flow(*blocks), read)
+        return [fault.reason for fault in check_page(aligned, read[0])]
+
+    assert faults(TEXT) == [Reason.MISSING_HEADING]
+    assert faults(Block(Kind.HEADING, "# Declaration"), TEXT) == []
+
+
 def test_captions() -> None:
     def article(label: str) -> Article:
         text = f"{label}: The lighthouse keeper who counted gulls."
