@@ -11,7 +11,7 @@ A word broken over two pages stands on both as they show it: "exam-" and "ple".
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,9 +27,17 @@ from dsvl_data.latex.cutting import (
     place_units,
     units_of,
 )
-from dsvl_data.latex.differences import Difference, Source, differences, mend
+from dsvl_data.latex.differences import (
+    Difference,
+    Edit,
+    Source,
+    difference_edits,
+    differences,
+    mend,
+)
 from dsvl_data.latex.floats import Placement, place_blocks, take
 from dsvl_data.latex.matching import Pair, match_words, slide, without_isolated
+from dsvl_data.latex.numbering import equation_edits, label_edits
 from dsvl_data.latex.pdf_lines import Zone
 from dsvl_data.latex.pdf_words import PdfPage
 from dsvl_data.latex.sequences import (
@@ -51,9 +59,10 @@ def align(article: Article, pages: Sequence[PdfPage]) -> list[AlignedPage]:
     if not pages:
         return []
     alignment = _Alignment(article, pages)
-    mended, edits = mend(article, alignment.differences())
+    aligned = alignment.pages()
+    mended, edits = mend(article, alignment.edits(aligned))
     if not edits:
-        return alignment.pages()
+        return aligned
     aligned = _Alignment(mended, pages).pages()
     return [replace(page, mended=edits[page.number]) for page in aligned]
 
@@ -185,6 +194,16 @@ class _Alignment:
             for place in places:
                 found.extend(differences(source, blocks, self.stream, place.pairs))
         return found
+
+    def edits(self, pages: Sequence[AlignedPage]) -> Iterator[Edit]:
+        """What the pages print otherwise than the article has it."""
+        yield from equation_edits(self.article, pages, self.stream)
+        for source, track in ((Source.FLOW, self.track), (Source.FOOTNOTES, self.note_track)):
+            pairs = [(i, track.rest[j]) for i, j in track.pairs]
+            yield from label_edits(source, track.blocks, self.stream, pairs)
+        pairs = [pair for place in self.float_places for pair in place.pairs]
+        yield from label_edits(Source.FLOATS, self.floats, self.stream, pairs)
+        yield from difference_edits([d for page in pages for d in page.differences])
 
     def pages(self) -> list[AlignedPage]:
         """Put all pages together."""

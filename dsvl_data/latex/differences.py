@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -18,6 +18,7 @@ from dsvl_data.latex.matching import Pair
 from dsvl_data.latex.sequences import BlockWords, PdfStream
 from dsvl_data.latex.words import split_words
 
+_AROUND = 12
 _MOST_WORDS = 16  # a longer disagreement is missing text, not another spelling
 
 
@@ -33,7 +34,8 @@ class Source(StrEnum):
 class Difference:
     """`block.markdown[start:end]` is `written`, where page `page` has `shown` instead.
 
-    The block is number `index` of the article's `source`. Either text may be empty.
+    The block is number `index` of the article's `source`. Either text may be empty. `before` and
+    `after` are what the page has around `shown`.
     """
 
     source: Source
@@ -43,6 +45,8 @@ class Difference:
     end: int
     page: int
     shown: str
+    before: str = ""
+    after: str = ""
 
     @property
     def written(self) -> str:
@@ -60,6 +64,7 @@ def differences(
         if not 0 < b - j <= _MOST_WORDS or stream.page[j] != stream.page[b]:
             continue
         shown = stream.shown(j + 1, b)
+        before, after = _around(stream, j + 1, b)
         by_block: dict[int, list[int]] = {}
         for k in range(i + 1, a):
             if not blocks.words[k].opaque:
@@ -68,7 +73,15 @@ def differences(
         if not by_block and b - j > 1 and blocks.block[i] != heading:
             start = blocks.words[a].start
             yield Difference(
-                source, heading, blocks.blocks[heading], start, start, stream.page[b], shown
+                source,
+                heading,
+                blocks.blocks[heading],
+                start,
+                start,
+                stream.page[b],
+                shown,
+                before,
+                after,
             )
         for index, words in by_block.items():
             if len(words) <= _MOST_WORDS:
@@ -80,7 +93,29 @@ def differences(
                     blocks.words[words[-1]].end,
                     stream.page[b],
                     shown,
+                    before,
+                    after,
                 )
+
+
+def _around(stream: PdfStream, start: int, end: int) -> tuple[str, str]:
+    """Some words of the page before and after a stretch, with the spaces that part them."""
+    page = stream.page[end]
+    low, high = max(start - _AROUND, stream.first[page]), min(end + _AROUND, stream.first[page + 1])
+    before, shown, after = (
+        stream.shown(low, start),
+        stream.shown(start, end),
+        stream.shown(end, high),
+    )
+    if shown and start > low and stream.word[start - 1] == stream.word[start]:
+        before = before[: -len(stream.shown(start - 1, start))]  # parts of one word, shown whole
+    elif before:
+        before += " "
+    if end < high and end > low and stream.word[end - 1] == stream.word[end]:
+        after = after[len(stream.shown(end, end + 1)) :]
+    elif after:
+        after = " " + after
+    return before, after
 
 
 _YEAR = re.compile(r"\b(?:1[5-9]|20)\d\d[a-z]?\b")
@@ -88,30 +123,42 @@ _NUMBERS = re.compile(r"\[\d+[a-z]?(?:\s*[,;–\-]\s*\d+[a-z]?)*\]")
 _NAMES = re.compile(r"[\[(]?[A-Z][\w'’\-]+.*?(?:1[5-9]|20)\d\d[a-z]?[\])]{0,2}", re.DOTALL)
 
 
-def mend(article: Article, found: Sequence[Difference]) -> tuple[Article, Counter[int]]:
-    """The article with citations and headings' numbers as the PDF prints them.
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """`markdown[start:end]` of a block becomes `text`, because page `page` prints it so."""
 
-    Also returns how many were mended on each page.
+    source: Source
+    index: int
+    start: int
+    end: int
+    text: str
+    page: int
+
+
+def mend(article: Article, edits: Iterable[Edit]) -> tuple[Article, Counter[int]]:
+    """The article with its citations and numbers as the PDF prints them.
+
+    Of edits that touch one another the first counts. Also returns how many each page has.
     """
-    edits: dict[tuple[Source, int], list[tuple[int, int, str]]] = {}
+    by_block: dict[tuple[Source, int], list[Edit]] = {}
     mended: Counter[int] = Counter()
-    for difference in found:
-        edit = _mended(difference)
-        if edit is not None:
-            edits.setdefault((difference.source, difference.index), []).append(edit)
-            mended[difference.page] += 1
-    if not edits:
+    for edit in edits:
+        others = by_block.setdefault((edit.source, edit.index), [])
+        if all(edit.end < other.start or other.end < edit.start for other in others):
+            others.append(edit)
+            mended[edit.page] += 1
+    if not mended:
         return article, mended
     fields: dict[Source, list[Block]] = {
         Source.FLOW: list(article.flow),
         Source.FLOATS: list(article.floats),
         Source.FOOTNOTES: list(article.footnotes),
     }
-    for (source, index), changes in edits.items():
+    for (source, index), changes in by_block.items():
         block = fields[source][index]
         text = block.markdown
-        for start, end, shown in sorted(changes, reverse=True):
-            text = text[:start] + shown + text[end:]
+        for edit in sorted(changes, key=lambda edit: edit.start, reverse=True):
+            text = text[: edit.start] + edit.text + text[edit.end :]
         fields[source][index] = replace(block, markdown=text)
     return Article(*(tuple(fields[source]) for source in Source)), mended
 
@@ -123,40 +170,70 @@ def is_citation(text: str) -> bool:
     )
 
 
+def difference_edits(found: Sequence[Difference]) -> Iterator[Edit]:
+    """Citations, and numbers in the text, that the pages print otherwise."""
+    for difference in found:
+        change = _mended(difference)
+        if change is not None:
+            yield Edit(difference.source, difference.index, *change, difference.page)
+
+
 def _mended(difference: Difference) -> tuple[int, int, str] | None:
     """How to mend a citation or a number in another style: start, end, new text."""
     text, start, end = difference.block.markdown, difference.start, difference.end
     if difference.block.kind is Kind.REFERENCE and start <= len(difference.block.number):
         return _reference_label(difference)
-    if difference.block.kind is Kind.HEADING:
-        return _heading_number(difference)
-    if difference.block.kind in (Kind.TITLE, Kind.CODE) or "\n" in text[start:end]:
+    if difference.block.kind in (Kind.TITLE, Kind.HEADING, Kind.CODE, Kind.ALGORITHM):
         return None
+    if "\n" in text[start:end]:
+        return None
+    if (row := _numbers_cited(difference)) is not None:
+        return row
+    shown = _ONE_NUMBER.fullmatch(difference.shown.strip("()[]{}.,;:"))
+    written = next((m for m in _ONE_NUMBER.finditer(text) if m.start() <= start < m.end()), None)
+    if shown and written and end <= written.end() and written.group() != shown.group():
+        return *written.span(), shown.group()
     # The brackets that hold it belong to it.
     while start > 0 and text[start - 1] in "([" and text[start - 1 : start + 1] != "](":
         start -= 1
     while end < len(text) and text[end] in ")]" and _unbalanced(text[start:end]):
         end += 1
-    written = text[start:end]
-    if "\\" in written:
+    cited = text[start:end]
+    if "\\" in cited:
         return None
     numbers, names = _NUMBERS.search(difference.shown), _NAMES.search(difference.shown)
-    if numbers and _YEAR.search(written) and not _NUMBERS.search(written):
+    if numbers and _YEAR.search(cited) and not _NUMBERS.search(cited):
         return start, end, numbers.group()
-    if names and _NUMBERS.fullmatch(written):
+    if names and _NUMBERS.fullmatch(cited):
         return start, end, _balanced(names.group(), difference.shown[names.end() :])
     return None
 
 
-def _heading_number(difference: Difference) -> tuple[int, int, str] | None:
-    """Some styles print less of a heading's number than LaTeXML: "E." of "IV-E"."""
-    written, shown = difference.written, difference.shown.strip()
-    if not shown and re.fullmatch(r"Appendix|Chapter|Part|Section", written):
-        return difference.start, difference.end + 1, ""
-    part = shown.rstrip(".)")
-    if part and written != part and re.search(rf"(?<![^\W_]){re.escape(part)}$", written):
-        return difference.start, difference.end, shown
-    return None
+_ONE_NUMBER = re.compile(
+    r"(?<![\w.\-])(?:(?:[A-Z][.\-]?)?\d+(?:[.\-]\d+)*[a-z]?|[IVXL]+(?:[.\-](?:[A-Z]|\d+))*|[A-Z])"
+    r"(?![\w\-])"
+)
+_CITED = r"\[[\d?][\d,;\s–\-?]*\]"
+_CITED_ROW = re.compile(rf"{_CITED}(?:\s*[,;–\-]?\s*{_CITED})*")
+
+
+def _numbers_cited(difference: Difference) -> tuple[int, int, str] | None:
+    """A citation by numbers in another order or shorter: "[1–3]" for "[3, 1, 2]"."""
+    low, high = len(difference.before), len(difference.before) + len(difference.shown)
+    row = difference.before + difference.shown + difference.after
+    ours = _overlapping(difference.block.markdown, difference.start, difference.end)
+    theirs = _overlapping(row, low - 1, high + 1)  # over the spaces
+    if ours is None or theirs is None:
+        return None
+    if ours.group() == theirs.group() or "?" in theirs.group():
+        return None
+    return *ours.span(), theirs.group()
+
+
+def _overlapping(text: str, start: int, end: int) -> re.Match[str] | None:
+    """The citation that lies over a stretch of text, if it is one."""
+    found = [m for m in _CITED_ROW.finditer(text) if m.start() <= end and m.end() >= start]
+    return found[0] if len(found) == 1 else None
 
 
 def _reference_label(difference: Difference) -> tuple[int, int, str] | None:

@@ -37,7 +37,7 @@ FLOAT_NAMES = {
     "listing": "listing",
     "scheme": "scheme",
 }
-_CAPTION = re.compile(
+CAPTION = re.compile(
     rf"(?P<name>{'|'.join(sorted(FLOAT_NAMES, key=len, reverse=True))})\.?\s*"
     r"(?P<number>[A-Z]{0,2}\.?\d+(?:\.\d+)*|[IVXL]+|[A-Z]\.?\d*)\s*"
     r"(?P<end>[:.|—–]\s|[:.]?$|[:：])",
@@ -121,7 +121,7 @@ def _mark_captions(
     index = 0
     while index < len(lines):
         line = lines[index]
-        match = _CAPTION.match(line.text)
+        match = CAPTION.match(line.text)
         starts = (
             index == 0
             or not _follows(lines[index - 1], line)
