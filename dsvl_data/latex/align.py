@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dsvl_data.latex.aligned import AlignedPage, Part, Placed, page_text
+from dsvl_data.latex.aligned import AlignedPage, Part, Placed, page_text, unseen_lines
 from dsvl_data.latex.article import Article
 from dsvl_data.latex.cutting import (
     Piece,
@@ -366,17 +366,6 @@ class _Alignment:
     def _part(blocks: BlockWords, piece: Piece) -> Part:
         return Part(blocks.blocks[piece.block], piece.start, piece.end, piece.broken)
 
-    def _unseen(self, here: range) -> tuple[str, ...]:
-        """The lines of a page that look like headings and were not found."""
-        stream = self.stream
-        shown: dict[int, bool] = {}
-        for j in here:
-            if stream.strong[j] and stream.prose[j] and stream.zone[j] is Zone.BODY:
-                found = bool(self.matched[j] or self.taken[j])
-                shown[stream.line[j]] = shown.get(stream.line[j], False) or found
-        lines = stream.pages[stream.page[here.start]].lines if here else ()
-        return tuple(lines[line].text for line, found in shown.items() if not found)
-
     def _page(
         self,
         number: int,
@@ -412,6 +401,8 @@ class _Alignment:
             bottom if number + 1 < len(stream.pages) else 0,
             tally.torn,
             tally.unplaced,
-            unseen=self._unseen(here),
+            unseen=unseen_lines(
+                stream, here, self.matched | self.taken, [*tally.parts, *tally.floats]
+            ),
             differences=tuple(unlike),
         )

@@ -5,9 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dsvl_data.latex.article import Block, Kind
 from dsvl_data.latex.cutting import piece_text
 from dsvl_data.latex.differences import Difference
+from dsvl_data.latex.pdf_lines import Zone
+from dsvl_data.latex.sequences import PdfStream
+from dsvl_data.latex.words import markdown_words
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +90,28 @@ def page_text(parts: Sequence[Placed], floats: Sequence[Placed], notes: Sequence
         text += (("\n" if listed else "\n\n") if last is not None else "") + markdown
         last = part
     return text
+
+
+def unseen_lines(
+    stream: PdfStream, here: range, found: NDArray[np.bool_], placed: Sequence[Placed]
+) -> tuple[str, ...]:
+    """The lines of a page (its words are `here` in the stream) that look like headings, unmatched.
+
+    A keyword of a program is set bold too, and "else" alone is no match.
+    """
+    code = {
+        word.key
+        for part, _ in placed
+        if part.block.kind in (Kind.CODE, Kind.ALGORITHM)
+        for word in markdown_words(part.block)
+    }
+    seen: dict[int, bool] = {}
+    for j in here:
+        if stream.strong[j] and stream.prose[j] and stream.zone[j] is Zone.BODY:
+            known = bool(found[j]) or stream.keys[j] in code
+            seen[stream.line[j]] = seen.get(stream.line[j], False) or known
+    return tuple(
+        stream.pages[stream.page[here.start]].lines[line].text
+        for line, known in seen.items()
+        if not known
+    )

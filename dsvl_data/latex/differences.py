@@ -189,6 +189,8 @@ def _mended(difference: Difference) -> tuple[int, int, str] | None:
         return None
     if (row := _numbers_cited(difference)) is not None:
         return row
+    if (change := _date(difference) or _number_row(difference)) is not None:
+        return change
     shown = _ONE_NUMBER.fullmatch(difference.shown.strip("()[]{}.,;:"))
     written = next((m for m in _ONE_NUMBER.finditer(text) if m.start() <= start < m.end()), None)
     if shown and written and end <= written.end() and written.group() != shown.group():
@@ -213,6 +215,40 @@ _ONE_NUMBER = re.compile(
     r"(?<![\w.\-])(?:(?:[A-Z][.\-]?)?\d+(?:[.\-]\d+)*[a-z]?|[IVXL]+(?:[.\-](?:[A-Z]|\d+))*|[A-Z])"
     r"(?![\w\-])"
 )
+_NUMBER_ROW = re.compile(
+    rf"{_ONE_NUMBER.pattern}(?:(?:,|,? and|,? or| to|–)\s*{_ONE_NUMBER.pattern})*"
+)
+_MONTH = r"(?:[^\W\d_]{3,9}\.?)"
+_DATE = re.compile(
+    rf"\(?(?:[^\W\d_]+: ?)?(?:{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?|\d{{1,2}}\.? {_MONTH}),? "
+    r"(?:19|20)\d\d\)?"
+)
+
+
+def _date(difference: Difference) -> tuple[int, int, str] | None:
+    """A date, which may be the day on which the article was compiled."""
+    shown = _DATE.search(difference.shown)
+    if shown is None or not _DATE.fullmatch(difference.written.strip()):
+        return None
+    return difference.start, difference.end, shown.group()
+
+
+def _number_row(difference: Difference) -> tuple[int, int, str] | None:
+    """Several numbers, or one behind a word that both sides have: "Tables I and II"."""
+    written, shown = difference.written, difference.shown.strip("()[]{}.,;: ")
+    ours, theirs = written.split(" ", 1), shown.split(" ", 1)
+    start = difference.start
+    if len(ours) == len(theirs) == 2 and ours[0].isalpha() and ours[0] == theirs[0]:
+        start, written, shown = start + len(ours[0]) + 1, ours[1], theirs[1]
+    elif " " not in written:
+        return None
+    if not (_NUMBER_ROW.fullmatch(written) and _NUMBER_ROW.fullmatch(shown)):
+        return None
+    if len(_ONE_NUMBER.findall(written)) != len(_ONE_NUMBER.findall(shown)):
+        return None
+    return start, difference.end, shown
+
+
 _CITED = r"\[[\d?][\d,;\s–\-?]*\]"
 _CITED_ROW = re.compile(rf"{_CITED}(?:\s*[,;–\-]?\s*{_CITED})*")
 
@@ -243,7 +279,9 @@ def _reference_label(difference: Difference) -> tuple[int, int, str] | None:
     if not 0 <= start <= 4 or difference.end > start + len(label) or "[" in text[:start]:
         return None
     shown = difference.shown.strip()
-    if shown and not re.fullmatch(r"\[[^\[\]]+\]|\d+\.", shown):
+    if raised := re.fullmatch(r"(\d+)[A-Z]\.", shown):
+        shown = raised[1]  # a raised number right before an initial
+    if shown and not re.fullmatch(r"\[[^\[\]]+\]|\(\d+\)|\d+\.?", shown):
         return None
     if len(split_words(label)) > len(split_words(difference.written)):
         return None  # some of the label's words are there

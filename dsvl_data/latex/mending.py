@@ -325,6 +325,13 @@ _RAISED_DIGITS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def _bibliography_block(element: Element) -> None:
+    """A part of a reference; what LaTeXML adds for the web is on no page."""
+    text = "".join(element.itertext()).strip()
+    if "ltx_bib_cited" in classes_of(element) or text.startswith("External Links:"):
+        drop(element)
+        return
+    if (element.text or "").lstrip().startswith("Note: "):
+        element.text = (element.text or "").lstrip().removeprefix("Note: ")
     element.tail = " " + (element.tail or "")
 
 

@@ -153,14 +153,18 @@ def _line_numbers(
             shown.append((None, -1))
             continue
         label, _ = _row_before(stream, place)
-        known = label == "" or re.fullmatch(r"\d+[:.]?", label)
-        shown.append((label if known else None, stream.page[place]))
+        plain = label == "" or re.fullmatch(r"\d+[:.]?", label)
+        shown.append((label if plain else None, stream.page[place]))
     known = [label for label, _ in shown if label is not None]
     if not known or len(known) < 0.5 * len(shown):
         return
     page = max(page for _, page in shown)
     bare = sum(label == "" for label in known)
     for m, (label, where) in zip(marks, shown, strict=True):
+        body = block.markdown[m.end() : end]
+        if not body.strip() and label is None and not _found_at(m.start(), blocks, index, found):
+            yield m.start(), end, "", page  # LaTeXML's own, behind the last line
+            continue
         text = label if label is not None else "" if bare > 0.5 * len(known) else m.group("label")
         if text != m.group("label"):
             start, end = m.span("label")
@@ -176,6 +180,12 @@ def _first(
             inside = end is None or blocks.words[i].start < end
             return found.get(i) if inside else None
     return None
+
+
+def _found_at(start: int, blocks: BlockWords, index: int, found: Mapping[int, int]) -> bool:
+    """Whether the word that starts at a place of the Markdown is on the page."""
+    words = range(blocks.first[index], blocks.first[index + 1])
+    return any(blocks.words[i].start == start and i in found for i in words)
 
 
 def _row_before(stream: PdfStream, place: int) -> tuple[str, str]:

@@ -106,6 +106,18 @@ def test_a_heading_that_only_the_page_has(size: float, font: str) -> None:
     assert faults(Block(Kind.HEADING, "# Declaration"), TEXT) == []
 
 
+def test_a_bold_keyword_is_no_heading() -> None:
+    """It is too short for a match of its own among formulas."""
+    document = pymupdf.open()
+    page(document, column([*wrap(TEXT), "", "while the gulls are awake do"]))
+    for y, text, font in ((170, "x = y", "tiit"), (182, "else", "tibo"), (194, "y = x", "tiit")):
+        document[0].insert_text((60, y), text, fontsize=10, fontname=font)
+    read = read_pdf_pages(document)
+    rows = "while the gulls are awake do\n   \\(x=y\\)\nelse\n   \\(y=x\\)"
+    (aligned,) = align(flow(TEXT, Block(Kind.ALGORITHM, rows)), read)
+    assert not aligned.unseen
+
+
 def test_captions() -> None:
     def article(label: str, number: str) -> Article:
         caption = "The lighthouse keeper who counted gulls."

@@ -236,6 +236,22 @@ def test_lists_made_of_spans_are_lists() -> None:
     assert flow(para(body)) == ["* one", "* two"]
 
 
+def test_what_latexml_adds_to_a_reference_for_the_web_is_left_out() -> None:
+    markdown = "\n".join(
+        flow(
+            '<section class="ltx_bibliography"><ul class="ltx_biblist"><li class="ltx_bibitem">'
+            '<span class="ltx_tag ltx_tag_bibitem">[1]</span>'
+            '<span class="ltx_bibblock">A. Gull.</span>'
+            '<span class="ltx_bibblock">Note: In print</span>'
+            '<span class="ltx_bibblock">External Links: <a href="x">Document</a></span>'
+            '<span class="ltx_bibblock ltx_bib_cited">Cited by: <a href="#S1">§1</a>.</span>'
+            "</li></ul></section>"
+        )
+    )
+    assert "[1] A. Gull. In print" in markdown
+    assert not re.search("External|Document|Cited|Note", markdown)
+
+
 def test_references_carry_the_label_that_is_printed() -> None:
     entry = (
         '<li class="ltx_bibitem"><span class="ltx_tag ltx_tag_bibitem">{}</span>'

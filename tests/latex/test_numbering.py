@@ -65,6 +65,8 @@ def test_a_title_in_the_line_of_its_paragraph() -> None:
         ("as in [3], [1] and", "as in [1, 3] and"),
         ("as in [11, 6] and", "as in [7], [8] and"),
         ("as in [5, 6, 7] and", "as in [5]-[7] and"),
+        ("see Tables 1, 2 and 3 with", "see Tables I, II and III with"),
+        ("made on January 1, 2000 by", "made on (Dated: 27 December 2018) by"),
     ],
 )
 def test_numbers_in_the_text(written: str, shown: str) -> None:
@@ -102,6 +104,14 @@ def test_lines_of_an_algorithm() -> None:
     assert shown("", "1:", "2:", "3:") == "\n".join(
         [rows[0], *(f"{n}: {row}" for n, row in enumerate(rows[1:], 1))]
     )
+
+
+def test_the_empty_line_behind_an_algorithm() -> None:
+    rows = ["1: repeat the winter", "2: light a lantern", "3: until you sail"]
+    block = Block(Kind.ALGORITHM, "\n".join([*rows, "4:"]))
+    assert made(block, shown=column(rows, y=180)) == "\n".join(rows)
+    numbered = made(block, shown=column([*rows, "4:"], y=180))
+    assert numbered == block.markdown
 
 
 def test_equations() -> None:
