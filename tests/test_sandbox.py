@@ -125,6 +125,10 @@ time.sleep(60)
         assert 100 << 20 < sandbox.proportional_bytes(process.pid) < 150 << 20
         assert not sandbox.exceeds(process.pid, 160 << 20)
         assert sandbox.exceeds(process.pid, 90 << 20)
+        gauge = sandbox.MemoryGauge(process.pid)
+        for _ in range(2):  # measured, and by what was measured before
+            assert not gauge.exceeds(160 << 20)
+        assert gauge.exceeds(90 << 20)
         children = sandbox.descendants(process.pid)
         assert len(children) == 1
     finally:
@@ -133,3 +137,44 @@ time.sleep(60)
         process.wait()
     # Not all of ours: the test session's Ray may be among them.
     assert not {process.pid, *children} & set(sandbox.descendants(os.getpid()))
+
+
+def test_a_gauge_sees_what_grows_after_it_looked() -> None:
+    """In the process itself at once, in a child that it did not know of within a second or two."""
+    code = """
+import os, sys, time
+print("ready", flush=True)
+sys.stdin.readline()
+held = bytearray(b"x") * (60 << 20)
+print("grown", flush=True)
+sys.stdin.readline()
+del held
+if os.fork() == 0:
+    held = bytearray(b"x") * (60 << 20)
+    print("grown", flush=True)
+time.sleep(60)
+"""
+    process = subprocess.Popen(
+        python(code), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        gauge = sandbox.MemoryGauge(process.pid)
+        process.stdout.readline()
+        assert not gauge.exceeds(50 << 20)
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        assert gauge.exceeds(50 << 20)
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        deadline = time.monotonic() + 5
+        while not gauge.exceeds(50 << 20):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    finally:
+        sandbox.kill_descendants(process.pid)
+        process.kill()
+        process.communicate()

@@ -106,7 +106,7 @@ class Supervisor:
                 if current[2] > allowed:
                     detail = f"not done after {allowed:g} seconds"
                     return self._stop(Reason.TIMEOUT, detail, positions, current)
-            if sandbox.exceeds(worker.pid, limits.memory_mb << 20):
+            if worker.memory.exceeds(limits.memory_mb << 20):
                 held = sandbox.proportional_bytes(worker.pid) >> 20
                 detail = f"its worker held {held} MB, the limit is {limits.memory_mb} MB"
                 return self._stop(Reason.MEMORY, detail, positions, current)
@@ -237,6 +237,7 @@ class _Worker:
         finally:
             lifeline.close()
             os.close(output)
+        self.memory = sandbox.MemoryGauge(self._process.pid)
         self._commands = self._answers = -1
         self._buffer = b""
         self._ended = True
