@@ -14,8 +14,9 @@ from __future__ import annotations
 import copy
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from typing import Literal, TypeAlias
@@ -95,19 +96,21 @@ class Printer:
 
     def stream(
         self, jobs: Iterable[tuple[Chapter, Template]]
-    ) -> Iterator[tuple[int, Page | DocumentError]]:
+    ) -> Generator[tuple[int, Page | DocumentError]]:
         """Yield the pages of all jobs in order, each with the number of its job, from 0.
 
         What `pages` would raise of a document is yielded instead, and ends its job. Faster than
         one call of `pages` after the other: the next chapters are printed while this one's
         pages are drawn and proved. `jobs` is asked for at most `PRINTS_AHEAD` jobs ahead.
+        Closing the stream early takes back the prints ahead, save one that is under way.
         """
-        for number, result in self._prints(jobs):
-            if isinstance(result, DocumentError):
-                yield number, result
-            else:
-                for page in result:
-                    yield number, page
+        with closing(self._prints(jobs)) as prints:
+            for number, result in prints:
+                if isinstance(result, DocumentError):
+                    yield number, result
+                else:
+                    for page in result:
+                        yield number, page
 
     def print_many(
         self, jobs: Iterable[tuple[Chapter, Template]]
@@ -143,9 +146,19 @@ class Printer:
 
     def _prints(
         self, jobs: Iterable[tuple[Chapter, Template]]
-    ) -> Iterator[tuple[int, Iterator[Page] | DocumentError]]:
+    ) -> Generator[tuple[int, Iterator[Page] | DocumentError]]:
         """Print the parts of all jobs, some ahead; yields each job's number with its pages."""
         waiting: deque[_Waiting] = deque()
+        try:
+            yield from self._print_ahead(jobs, waiting)
+        finally:
+            # Whoever leaves early must not leave work behind that the next one waits for.
+            for _, _, printing in waiting:
+                printing.cancel()
+
+    def _print_ahead(
+        self, jobs: Iterable[tuple[Chapter, Template]], waiting: deque[_Waiting]
+    ) -> Iterator[tuple[int, Iterator[Page] | DocumentError]]:
         for number, (chapter, template) in enumerate(jobs):
             before = 0
             for position, part in enumerate(_parts(chapter)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import threading
 from collections.abc import Iterator
 from itertools import product
 
@@ -15,6 +16,7 @@ from benchmarks.proof_set import CHINESE, ENGLISH, make_document
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.render.flow import build_flow, visible
 from dsvl_data.render.pages import Asset, Chapter, Page
+from dsvl_data.render.press import Sheet
 from dsvl_data.render.printer import Printer
 from dsvl_data.render.template import Template, load_templates, parse_template
 
@@ -257,3 +259,26 @@ def test_a_very_long_chapter_goes_in_parts(
     assert failures(pages) == []
     said = visible("".join(page.text for page in pages))
     assert all(f"Paragraph{n}." in said for n in range(20))
+
+
+def test_a_stream_left_early_leaves_no_prints_behind(
+    printer: Printer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed, go_on = [], threading.Event()
+    real = printer._press.print
+
+    def slow(chapter: Chapter, template: Template, before: int) -> Sheet:
+        printed.append(chapter.header)
+        if chapter.header == "job 1":
+            assert go_on.wait(30)
+        return real(chapter, template, before)
+
+    monkeypatch.setattr(printer._press, "print", slow)
+    body, template = article("<p>Words of some document.</p>"), TEMPLATES["a5_novel"]
+    stream = printer.stream((Chapter(body, "en", f"job {n}"), template) for n in range(9))
+    assert next(stream)[0] == 0
+    stream.close()
+    go_on.set()
+    pages = list(printer.pages(Chapter(body, "en", "next"), template))
+    assert failures(pages) == []
+    assert set(printed) <= {"job 0", "job 1", "next"}, "only what was under way is finished"
