@@ -117,6 +117,9 @@ def _serve(commands: int, answers: int, board_handle: int) -> None:
                     detail = str(error) if plain else f"{type(error).__name__}: {error}"
                     sink.write(_line({"answer": "unusable", "detail": detail}))
                     return
+                # Modules live as long as we: no collection needs to look through them again.
+                gc.collect()
+                gc.freeze()
                 sink.write(_line({"answer": "open"}))
             elif command["command"] == "close":
                 break

@@ -37,6 +37,7 @@ _GUIDE_NAVIGATION = frozenset(("toc", "cover", "index", "loi", "lot"))
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _RULE = re.compile(r"([^{}]+)\{([^{}]*)\}")
 _VERTICAL = re.compile(r"writing-mode\s*:\s*(?:vertical-rl|vertical-lr|tb-rl|tb)\b", re.IGNORECASE)
+_SCHEME = re.compile(r"[\x00- ]*[A-Za-z][A-Za-z0-9+.-]*:")
 _RIGHT_TO_LEFT = re.compile(r"(?<![\w-])direction\s*:\s*rtl\b", re.IGNORECASE)
 #: Of a page's text, the share within links above which it is a list of links, and how many.
 _LINKED_SHARE, _LINKS = 0.7, 8
@@ -313,12 +314,14 @@ def _is_navigation(root: etree._Element) -> bool:
     if any("indextable" in (table.get("class") or "").split() for table in body.iter("{*}table")):
         return True  # Sphinx's general index
     links = [element for element in body.iter() if name_of(element) == "a" and element.get("href")]
+    if len(links) < _LINKS:
+        return False
     linked = sum(len(_squeezed(element)) for element in links if not _is_address(element))
-    return len(links) >= _LINKS and linked > _LINKED_SHARE * length
+    return linked > _LINKED_SHARE * length
 
 
 def _is_address(link: etree._Element) -> bool:
-    return bool(urlsplit(attribute(link, "href")).scheme)
+    return _SCHEME.match(attribute(link, "href")) is not None
 
 
 def _metadata(package: etree._Element, name: str) -> str:

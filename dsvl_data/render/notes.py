@@ -63,11 +63,14 @@ def find_notes(root: Element, name: str = "") -> Notes:
     targets: dict[Element, str] = {}  # notes, by the label of their first reference
     anchors: set[str] = set()
     for link in [element for element in marked if name_of(element) == "a"]:
+        block = _note_block(ids.get(_fragment(link, name)))
+        says_so = _types(link) & _REFERENCE_TYPES or _classes(link) & _REFERENCE_CLASSES
+        if block is None and not says_so:  # as most links are
+            continue
         label = _label_of(link)
         if label is None or _is_backlink(link):
             continue
-        block = _note_block(ids.get(_fragment(link, name)))
-        if not _is_reference(link, block, label, order):
+        if not says_so and not _looks_like_reference(link, block, label, order):
             continue
         reference = _widest(link)
         notes.references[reference] = label
@@ -126,11 +129,9 @@ def _trim_label(block: Element, label: str, hidden: set[Element]) -> None:
             return
 
 
-def _is_reference(
+def _looks_like_reference(
     link: Element, block: Element | None, label: str, order: dict[Element, int]
 ) -> bool:
-    if _types(link) & _REFERENCE_TYPES or _classes(link) & _REFERENCE_CLASSES:
-        return True
     if block is None or not _LABEL.match(label) or order[block] < order[link]:
         return False  # a note comes after its reference: this one leads back from it
     if "footnote" in _classes(link) or _is_note(block):

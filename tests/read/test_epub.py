@@ -296,6 +296,7 @@ def test_fixed_layout_of_the_book_and_of_an_item() -> None:
             False,
         ),
         ("<p>" + "<a href='https://example.org/'>a page of the web</a> " * 20 + "</p>", False),
+        ("<p>" + "<a href='http://[no/address'>a broken link</a> " * 20 + "</p>", False),
     ],
 )
 def test_navigation_is_told_from_text(body: str, navigation: bool) -> None:
