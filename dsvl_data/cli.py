@@ -87,7 +87,7 @@ def corpus_build(
     from dsvl_data.display import RunDisplay
     from dsvl_data.engine.ledger import balances
     from dsvl_data.engine.partition import read_plans
-    from dsvl_data.engine.preflight import absolute
+    from dsvl_data.engine.preflight import absolute, load_jobs
     from dsvl_data.engine.run import run
     from dsvl_data.shards.tokens import token_counter
     from pipelines import PIPELINES
@@ -105,10 +105,13 @@ def corpus_build(
             f"{out} also holds {', '.join(sorted(strangers))}, which {recipe_path} does not "
             "name: its samples would get into the shards; choose another --out"
         )
-    token_counter(plan.shards.tokenizer)  # a tokenizer that is not there stops us now, not later
+    # What cannot succeed is told at once, not after Ray's start or the conversion.
+    token_counter(plan.shards.tokenizer)
+    jobs = recipe.jobs(plan, recipe_path.parent, PIPELINES)
+    load_jobs(jobs)
     with _executor_session(executor), RunDisplay(out_console).showing() as display:
         result = run(
-            recipe.jobs(plan, recipe_path.parent, PIPELINES),
+            jobs,
             out,
             executor=executor.value,
             workers=workers,
@@ -208,8 +211,9 @@ def corpus_explain(
 @corpus.command("reasons")
 def corpus_reasons() -> None:
     """List every reason for which a document or item is not kept."""
+    width = max(len(str(reason)) for reason in Reason)
     for reason in Reason:
-        typer.echo(f"{reason!s:<18} {reason.outcome:<12} {reason.meaning}")
+        typer.echo(f"{reason!s:<{width}} {reason.outcome:<12} {reason.meaning}")
 
 
 @app.command()

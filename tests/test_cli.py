@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from dsvl_data.cli import main
+from dsvl_data.engine import cluster
+from dsvl_data.outcome import Reason
 from tests import hostile_inputs as make
 
 #: Runs `dsvl-data` with these arguments: exit code, standard output, standard error.
@@ -55,6 +57,28 @@ def build(run: Run, recipe: Path) -> Path:
     code, _, err = run("corpus", "build", recipe, "--out", out, "--executor", "local")
     assert code == 0, err
     return out
+
+
+def test_a_missing_input_is_told_before_ray_starts(
+    run: Run, recipe: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(*_: object) -> None:
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr(cluster, "session", start)
+    recipe.write_text(RECIPE.replace("path: in", "path: gone"))
+    code, _, err = run("corpus", "build", recipe, "--out", recipe.parent / "out")
+    assert code == 1
+    assert "matches no file" in err
+    assert not (recipe.parent / "out").exists()
+
+
+def test_the_reasons_stand_in_columns(run: Run) -> None:
+    _, told, _ = run("corpus", "reasons")
+    starts = {
+        line.index(f" {Reason.parse(line.split()[0]).outcome} ") for line in told.splitlines()
+    }
+    assert len(starts) == 1
 
 
 def test_a_corpus_is_built_counted_explained_and_verified(run: Run, recipe: Path) -> None:
