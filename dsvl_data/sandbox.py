@@ -24,7 +24,8 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _PAGE = os.sysconf("SC_PAGE_SIZE")
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 0.25
+_MEASURE_SECONDS = 1.0
 
 
 def die_with_parent(parent: int) -> None:
@@ -139,9 +140,9 @@ class MemoryGauge:
     """`exceeds` for one process, asked several times a second.
 
     To find all descendants takes milliseconds, since any of a browser's hundred threads may have
-    some; to measure shared pages takes more. New descendants are looked for once a second, and
-    shared pages measured anew when so much was added that the limit may be passed, or a second
-    has gone by.
+    some; to measure shared pages takes more. New descendants are looked for four times a second
+    (what they hold is unseen until then), and shared pages measured anew when so much was added
+    that the limit may be passed, or a second has gone by.
     """
 
     def __init__(self, pid: int) -> None:
@@ -159,7 +160,7 @@ class MemoryGauge:
         if resident <= limit_bytes:
             return False
         possible = self._proportional + resident - self._resident
-        if possible <= limit_bytes and now - self._measured < _LOOK_SECONDS:
+        if possible <= limit_bytes and now - self._measured < _MEASURE_SECONDS:
             return False
         self._proportional = proportional_bytes(self._pid)
         self._resident, self._measured = resident, now
