@@ -33,6 +33,7 @@ from dsvl_data.shards.plan import SHARDS
 from dsvl_data.shards.tokens import Estimate, TokenCounter
 
 _REBUILD = "delete the shard and run `dsvl-data corpus build` again: it writes what is missing"
+_RESTORE = "run `dsvl-data corpus build` again: it writes what is missing"
 _REPORT = "the bytes are as they were written, so a pipeline made it so: report it"
 _REMANIFEST = "run `dsvl-data corpus build` again: it writes the manifest anew"
 
@@ -148,7 +149,7 @@ def _check_shard(out: str, record: ShardRecord, estimated: bool) -> _Checked:
         with closing(storage.open_input(path)) as source:
             _read_tar(source, record, entries, problem, result, Estimate() if estimated else None)
     except FileNotFoundError:
-        problem("is not there")
+        problem("is not there", _RESTORE)
     except OSError as error:
         problem(f"cannot be read: {error}", "make the store readable and verify again")
     return result

@@ -87,6 +87,7 @@ def test_what_is_missing_is_named(corpus: Path) -> None:
     Path(index_path(str(other))).unlink()
     result = verify(str(corpus))
     assert f"{shard.relative_to(corpus)}: is not there" in whats(result)
+    assert not any("delete" in p.remedy for p in result.problems if p.path.endswith(shard.name))
     assert f"{other.relative_to(corpus)}: has no index" in whats(result)
 
 
