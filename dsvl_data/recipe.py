@@ -21,6 +21,24 @@ from dsvl_data.outcome import UserError
 from dsvl_data.pipeline import InputSpec, Limits, Settings
 from dsvl_data.shards.plan import ShardSettings
 
+#: What pydantic calls by Python's names, in those of YAML.
+_KINDS = {
+    "tuple_type": "must be a list",
+    "list_type": "must be a list",
+    "dict_type": "must be a mapping",
+    "mapping_type": "must be a mapping",
+    "model_type": "must be a mapping",
+    "model_attributes_type": "must be a mapping",
+    "string_type": "must be text",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "float_parsing": "must be a number",
+}
+
 
 class RecipeError(UserError):
     """A recipe that cannot be used; the message says where and what to do."""
@@ -186,6 +204,7 @@ def _explain(
         else:
             said = problem["msg"].removeprefix("Value error, ")
             ours = said != problem["msg"]  # a sentence of a validator of ours says it all
+            said = _KINDS.get(problem["type"], said)
             lines.append(
                 f"{place}: {key}: {said}" + ("" if ours else f", not {problem['input']!r}")
             )

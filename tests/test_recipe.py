@@ -61,6 +61,11 @@ def test_remote_paths_stay_as_they_are(tmp_path: Path) -> None:
         (("dataset: mine", ""), 5, "pipelines.notebooks.inputs.0.dataset' is missing"),
         (("    options:\n      min_lines: 7", "    limits: {second: 3}"), 8, "mean 'seconds'?"),
         (("name: small", "name: small\nshards: {sed: 3}"), 2, "did you mean 'seed'?"),
+        (("name: small", "name: small\nshards: 3"), 2, "shards: must be a mapping, not 3"),
+        (("name: small", "name: [small]"), 1, "name: must be text, not ['small']"),
+        (("min_lines: 7", "min_lines: many"), 9, "min_lines: must be a whole number, not 'many'"),
+        (("    options:\n      min_lines: 7", "    options: 7"), 8, "must be a mapping, not 7"),
+        (("    options:\n      min_lines: 7", "    licences: MIT"), 8, "must be a list, not 'MIT'"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, change: tuple[str, str], line: int, says: str) -> None:
