@@ -14,7 +14,7 @@ import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, cast
+from typing import IO, Any, Literal, cast
 
 import pymupdf
 import yaml
@@ -59,16 +59,40 @@ _BESIDE = re.compile(
 _SUPPLEMENT = re.compile(r"supp|appendix|appendices|\bsm\b|\bsi\b|_si\b|_sm\b", re.IGNORECASE)
 _MAIN_NAMES = frozenset(("main", "ms", "paper", "article", "arxiv", "manuscript", "root", "draft",
                          "preprint", "thesis"))  # fmt: skip
+#: What letters and rebuttals say where they start, and articles hardly.
+_ADDRESSED = re.compile(
+    r"""\\opening\s*\{
+    |\bdear\s+(?:editor|sir|madam|prof|dr|mr|ms|referee|reviewer|associate|handling|colleague)
+    |\b(?:thank|grateful\s+to|thankful\s+to)\b[^.]{0,60}\b(?:referee|reviewer|editor)
+    |\b(?:response|reply|replies|answer|rebuttal)s?\s+(?:letter\s+)?to\s+(?:\w+\s+){0,4}?
+        (?:referee|reviewer|editor)
+    |\b(?:referee|reviewer)(?:\s|~|\\|\#|no\.)*[1-9]\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_FOOTNOTE = re.compile(r"\\(?:thanks|footnote)\s*\{[^{}]*\}")
+_THANKS = re.compile(r"acknowledg", re.IGNORECASE)
+_START_LETTERS = 2500
+_SECTION = re.compile(r"\\(?:chapter|(?:sub)*section)\*?\s*[\[{]")
+_FLOAT = re.compile(r"\\includegraphics|\\begin\s*\{(?:figure|table|equation|align|theorem)\*?\}")
 _FIGURE_FOLDERS = re.compile(r"fig|img|image|plot|graphic|pic|diagram|asset", re.IGNORECASE)
+
+
+#: What a main file is for.
+Role = Literal["article", "supplement", "letter", "slides", "piece", "plain"]
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A main file or a PDF: its path in the folder, its score, and what made it."""
+    """A main file or a PDF: its path in the folder, its score, what made it, and what it is.
+
+    `letter` is a cover letter or a rebuttal, by its class or its first words; a `piece` is input
+    by another file or stands for a figure; `plain` is TeX without a document class.
+    """
 
     path: str
     score: float
     reasons: tuple[str, ...]
+    role: Role = "article"
 
 
 def unpack_source(source: bytes, folder: Path, *, name: str = "paper") -> None:
@@ -100,6 +124,7 @@ def find_roots(folder: Path) -> list[Candidate]:
 
     As arXiv finds it: what `00README` names as top level, else TeX files with a document class
     that no other file inputs. Several may be the article: arXiv joins the PDFs of all of them.
+    Content decides (an abstract, sections, figures, references), length hardly: rebuttals are long.
     Empty when there is none (`NO_SOURCE`).
     """
     texts = dict(_tex_files(folder))
@@ -132,13 +157,16 @@ def own_pdfs(folder: Path, roots: list[Candidate], *, name: str = "") -> list[Ca
         for text in texts.values()
         for match in _GRAPHIC.finditer(text)
     }
-    stems = {PurePosixPath(root.path).stem.lower() for root in roots[:3]}
+    beside = [root for root in roots if root.role in ("letter", "slides")]
+    others = [root for root in roots if root not in beside]
+    stems = {PurePosixPath(root.path).stem.lower() for root in (others or roots)[:3]}
+    strange = {PurePosixPath(root.path).stem.lower() for root in beside} - stems
     title = title_words(texts[roots[0].path]) if roots and roots[0].path in texts else set()
     found = []
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() != ".pdf" or not path.is_file() or path.is_symlink():
             continue
-        candidate = _judge_pdf(path, folder, stems, name, figures, title)
+        candidate = _judge_pdf(path, folder, stems, strange, name, figures, title)
         if candidate is not None:
             found.append(candidate)
     return sorted(found, key=lambda pdf: (-pdf.score, pdf.path))
@@ -356,7 +384,7 @@ def _judge_root(
     document = _CLASS.search(text)
     if document is None:
         plain = _PLAIN_END.search(text) and path not in used
-        return Candidate(path, -100, ("plain TeX: no document class",)) if plain else None
+        return Candidate(path, -100, ("plain TeX: no document class",), "plain") if plain else None
     whole = {path}
     queue = [path]
     while queue:
@@ -367,13 +395,25 @@ def _judge_root(
         return None
     size = sum(len(texts[each]) for each in whole)
     kind = PurePosixPath(document[1]).name
+    sections = sum(len(_SECTION.findall(texts[each])) for each in whole)
+    floats = sum(len(_FLOAT.findall(texts[each])) for each in whole)
+    addressed = _ADDRESSED.search(_start(path, texts))
+    supplement = _SUPPLEMENT.search(name.stem) is not None
+    role: Role = "supplement" if supplement else "article"
+    if path in used or kind in _PIECES:
+        role = "piece"
+    elif kind in _LETTERS or addressed is not None:
+        role = "letter"
+    elif kind in _SLIDES:
+        role = "slides"
     marks: list[tuple[float, str, bool]] = [
         (-60, "another file inputs it", path in used),
         (-50, f"class {kind}: a letter", kind in _LETTERS),
+        (-60, "starts as a letter does", addressed is not None),
         (-40, f"class {kind}: slides, a poster or a life", kind in _SLIDES),
         (-50, f"class {kind}: a piece of an article", kind in _PIECES),
         (-25, "its name says that it lies beside the article", bool(_BESIDE.search(name.stem))),
-        (-20, "its name says supplement", bool(_SUPPLEMENT.search(name.stem))),
+        (-20, "its name says supplement", supplement),
         (8, "its name says article", name.stem.lower() in _MAIN_NAMES),
         (15, "a .bbl of its name", (folder / name.with_suffix(".bbl")).is_file()),
         (10, "a title", _any(_TITLE, whole, texts)),
@@ -381,10 +421,26 @@ def _judge_root(
         (5, "citations", _any(re.compile(r"\\[a-zA-Z]*cite[a-zA-Z]*\b"), whole, texts)),
         (5, "a bibliography", _any(re.compile(r"bibliography"), whole, texts)),
         (-5.0 * (len(name.parts) - 1), "lies in a folder", len(name.parts) > 1),
-        (min(size / 5000, 20), f"{size} characters", True),
+        (min(3.0 * sections, 12), f"{sections} sections", sections > 0),
+        (min(2.0 * floats, 8), f"{floats} figures, tables and equations", floats > 0),
+        (min(size / 5000, 10), f"{size} characters", True),
     ]
     score = sum(points for points, _, holds in marks if holds)
-    return Candidate(path, score, tuple(why for _, why, holds in marks if holds))
+    return Candidate(path, score, tuple(why for _, why, holds in marks if holds), role)
+
+
+def _start(path: str, texts: dict[str, str]) -> str:
+    """Return the title and the first words of a document, without notes and thanks at its end."""
+    text = texts[path]
+    title, begin = _TITLE.search(text), _BEGIN.search(text)
+    body = text[begin.end() if begin else 0 :][:_START_LETTERS]
+
+    def fill(call: re.Match[str]) -> str:
+        return "".join(texts[each][:_START_LETTERS] for each in _inputs(path, call[0], texts))
+
+    body = _THANKS.split(_FOOTNOTE.sub("", _INPUT.sub(fill, body)[:_START_LETTERS]))[0]
+    heading = _FOOTNOTE.sub("", text[title.end() :][:400]).split("}")[0] if title else ""
+    return f"{heading}\n{body}"
 
 
 def _any(pattern: re.Pattern[str], whole: set[str], texts: dict[str, str]) -> bool:
@@ -392,7 +448,13 @@ def _any(pattern: re.Pattern[str], whole: set[str], texts: dict[str, str]) -> bo
 
 
 def _judge_pdf(
-    path: Path, folder: Path, stems: set[str], name: str, figures: set[str], title: set[str]
+    path: Path,
+    folder: Path,
+    stems: set[str],
+    strange: set[str],
+    name: str,
+    figures: set[str],
+    title: set[str],
 ) -> Candidate | None:
     stem, relative = path.stem.lower(), path.relative_to(folder)
     if path.stem in figures:
@@ -414,6 +476,7 @@ def _judge_pdf(
         (30, "the article's name", bool(name) and stem.startswith(name.lower())),
         (20, f"{pages} pages", pages > 1),
         (40 * overlap, f"{overlap:.0%} of the title's words on its first page", overlap > 0),
+        (-40, "a letter's or a talk's name", stem in strange),
         (-30, "lies among figures", bool(folders)),
         (-20, "its name says that it lies beside the article", bool(_BESIDE.search(stem))),
     ]

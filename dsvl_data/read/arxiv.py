@@ -9,7 +9,8 @@ Bulk tars are told by their members (`2301/2301.00001.gz`, `0001/astro-ph0001001
 with `.pdf` and a version), wherever they lie and however many there are; source and PDF are
 joined by id. In a plain folder an article is a folder with TeX files (and all that is below it),
 an archive (`.tar.gz`, `.tgz`, `.tar`, `.zip`), or a single gzipped TeX file (`.gz`); its PDF may
-lie beside an archive, or in a folder among the figures, where `article_source.own_pdfs` finds it.
+lie beside it (under its name, or arXiv's id and version), or in a folder among the figures, where
+`article_source.own_pdfs` finds it.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ import json
 import re
 import struct
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +43,7 @@ _MEMBER = re.compile(
 )
 _OLD_NAME = re.compile(r"([a-z-]+(?:\.[A-Z]{2})?)(\d{7})")
 _ID = re.compile(r"\d{4}\.\d{4,5}|[a-z-]+(?:\.[A-Z]{2})?/?\d{7}")
+_PREFIX = re.compile(r"arxiv[-_]", re.IGNORECASE)
 _VERSION = re.compile(r"v(\d+)$")
 _ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip", ".gz")
 _TEX = (".tex", ".ltx", ".latex")
@@ -69,15 +71,20 @@ _LICENCES = {
 Place = tuple[str, int, int]
 
 
+class _Copy(NamedTuple):
+    """A source or a PDF in a bulk tar; version 0: its name says none."""
+
+    version: int
+    place: Place
+    licence: str
+
+
 @dataclass(slots=True)
 class _Found:
-    """One article of the bulk tars, as far as it has been met."""
+    """One article of the bulk tars, as far as it has been met: all versions of its files."""
 
-    licence: str
-    source: Place | None = None
-    pdf: Place | None = None
-    version: int = 0
-    pdf_version: int = 0
+    sources: tuple[_Copy, ...] = ()
+    pdfs: tuple[_Copy, ...] = ()
 
 
 @dataclass(slots=True)
@@ -114,10 +121,11 @@ def list_articles(
 
 
 def resolve_article(ref: DocumentRef) -> DocumentRef:
-    """Add what the metadata says: the licence, and `title`, `categories`, `versions` in `meta`.
+    """Add what the metadata says: the licence, and `title` and `categories` in `meta`.
 
-    `versions` is how many there are, so that a PDF of another version than the source is known.
-    Without metadata the reference is returned as it is. Raises `DocumentError`: `BAD_JSON`.
+    Where it names no licence (articles of before 2007), none is known, whatever the recipe says
+    of the others. An article without metadata is returned as it is. Raises `DocumentError`:
+    `BAD_JSON`.
     """
     if "metadata" not in ref.meta:
         return ref
@@ -130,14 +138,12 @@ def resolve_article(ref: DocumentRef) -> DocumentRef:
         raise DocumentError(Reason.BAD_JSON, f"metadata of {ref.uri} is no object")
     if str(record.get("id", "")) != ref.meta["id"]:
         return ref
-    versions = record.get("versions")
     added = {
         "title": " ".join(str(record.get("title") or "").split()),
         "categories": str(record.get("categories") or ""),
-        "versions": len(versions) if isinstance(versions, list) else 0,
     }
     licence = record.get("license")
-    named = _licence(licence) if isinstance(licence, str) and licence else ref.licence
+    named = _licence(licence) if isinstance(licence, str) and licence else "unknown"
     return replace(ref, licence=named, meta={**ref.meta, **added})
 
 
@@ -204,7 +210,7 @@ def _list_dataset(dataset: str, specs: Sequence[InputSpec]) -> Iterator[Document
 
 
 def _take_bulk(spec: InputSpec, file: StoredFile, bulk: dict[str, _Found]) -> bool:
-    """Take the members of a bulk tar, of a later one instead of an earlier; False if it is none.
+    """Take the members of a bulk tar; False if it is none.
 
     `arXiv_src` holds PDFs too, without a version: articles that were submitted without source.
     """
@@ -216,13 +222,12 @@ def _take_bulk(spec: InputSpec, file: StoredFile, bulk: dict[str, _Found]) -> bo
                 return False
             continue
         taken = True
-        found = bulk.setdefault(_article_id(match["name"]), _Found(spec.licence))
-        place, version = (file.path, offset, size), int(match["version"] or 0)
+        found = bulk.setdefault(_article_id(match["name"]), _Found())
+        copy = _Copy(int(match["version"] or 0), (file.path, offset, size), spec.licence)
         if match["kind"] == "gz":
-            if version >= found.version:
-                found.source, found.version, found.licence = place, version, spec.licence
-        elif found.pdf is None or version >= found.pdf_version:
-            found.pdf, found.pdf_version = place, version
+            found.sources += (copy,)
+        else:
+            found.pdfs += (copy,)
     return taken
 
 
@@ -233,19 +238,36 @@ def _article_id(name: str) -> str:
 
 
 def _bulk_ref(dataset: str, name: str, found: _Found) -> DocumentRef:
-    # A source with a version of its own and a PDF of another one do not belong together.
-    pdf = found.pdf
-    if found.source and found.version and found.pdf_version not in (0, found.version):
-        pdf = None
-    path, offset, _ = found.source or pdf or ("", 0, 0)
+    source, pdf = _choose(found)
+    main = source or pdf
+    assert main is not None
     meta = {
         "id": name,
-        "version": found.version or found.pdf_version,
-        "source": list(found.source) if found.source else None,
-        "pdf": list(pdf) if pdf else None,
+        "version": (source.version if source else 0) or (pdf.version if pdf else 0),
+        "source": list(source.place) if source else None,
+        "pdf": list(pdf.place) if pdf else None,
     }
-    size = sum(place[2] for place in (found.source, pdf) if place)
-    return DocumentRef(dataset, name, found.licence, path, size, offset, meta)
+    size = sum(copy.place[2] for copy in (source, pdf) if copy)
+    path, offset, _ = main.place
+    return DocumentRef(dataset, name, main.licence, path, size, offset, meta)
+
+
+def _choose(found: _Found) -> tuple[_Copy | None, _Copy | None]:
+    """Return the last version that has both source and PDF, else the last source, or PDF.
+
+    Two versions do not belong together; a file without a version goes with any. Of two files of
+    one version the later one is taken: a tar that was made again.
+    """
+    pairs = [
+        (source, pdf)
+        for source in found.sources
+        for pdf in found.pdfs
+        if 0 in (source.version, pdf.version) or source.version == pdf.version
+    ]
+    if pairs:
+        return sorted(pairs, key=lambda pair: (pair[0].version, pair[1].version))[-1]
+    files = sorted(found.sources or found.pdfs, key=lambda copy: copy.version)
+    return (files[-1], None) if found.sources else (None, files[-1])
 
 
 def _plain_articles(spec: InputSpec, files: Sequence[StoredFile]) -> Iterator[tuple[str, _Folder]]:
@@ -274,25 +296,58 @@ def _plain_articles(spec: InputSpec, files: Sequence[StoredFile]) -> Iterator[tu
                          if file.relative.lower().endswith(end)), None)  # fmt: skip
             if stem:
                 articles.setdefault(stem, _Folder(file.path, spec.licence, [file]))
-    for stem, pdf in loose_pdfs.items():
-        owner = next((n for n in (stem, _VERSION.sub("", stem)) if n in articles), None)
+    by_id: dict[str, list[str]] = {}
+    for name in articles:
+        by_id.setdefault(_identity(name)[0], []).append(name)
+    for stem, pdf in sorted(loose_pdfs.items(), key=lambda one: (_identity(one[0])[1], one[0])):
+        owner = _owner(stem, by_id)
         if owner is not None:
+            # The last version comes last, and takes an article that says none of its own.
+            if (former := articles[owner].pdf) is not None:
+                alone = former.relative[: -len(".pdf")]
+                alone = former.relative if alone in articles else alone
+                articles[alone] = _Folder("", spec.licence, [], former)
             articles[owner].pdf = pdf
-        elif not any(stem.startswith(f"{other}/") for other in articles):
+        elif not any(str(up) in articles for up in PurePosixPath(stem).parents):
             articles[stem] = _Folder("", spec.licence, [], pdf)
     yield from articles.items()
 
 
-def _plain_ref(dataset: str, name: str, article: _Folder) -> DocumentRef:
+def _owner(stem: str, by_id: Mapping[str, Sequence[str]]) -> str | None:
+    """Return the article whose PDF this is: by name, or by arXiv's id and version."""
+    name, version = _identity(stem)
+    here = PurePosixPath(stem).parent
+    likely = []
+    for other in by_id.get(name, ()):
+        near = PurePosixPath(other).parent == here
+        known = _identity(other)[1]
+        if (near or _ID.fullmatch(name)) and (version == known or 0 in (version, known)):
+            likely.append((version == known, near, other))
+    return max(likely)[2] if likely else None
+
+
+def _identity(name: str) -> tuple[str, int]:
+    """Return the id and the version (0: none) of a file name such as `arXiv-2401.00001v1`.
+
+    That is what arXiv's site calls a source, and the PDF of it `2401.00001v1.pdf`. A name without
+    an id is its own.
+    """
     last = PurePosixPath(name).name
+    version = _VERSION.search(last)
+    bare = _VERSION.sub("", _PREFIX.sub("", last, count=1))
+    if _ID.fullmatch(bare) is None:
+        return (_VERSION.sub("", last), int(version[1]) if version else 0)
+    return _article_id(bare), int(version[1]) if version else 0
+
+
+def _plain_ref(dataset: str, name: str, article: _Folder) -> DocumentRef:
     archive = len(article.files) == 1 and article.files[0].path == article.place
     pdf = article.pdf
     size = sum(file.size for file in article.files) + (pdf.size if pdf else 0)
-    version = _VERSION.search(last)
-    bare = _VERSION.sub("", last)
+    identity, version = _identity(name.removesuffix(".pdf"))
     meta: dict[str, Any] = {
-        "id": _article_id(bare) if _ID.fullmatch(bare) else last,
-        "version": int(version[1]) if version else 0,
+        "id": identity if _ID.fullmatch(identity) else PurePosixPath(name).name,
+        "version": version,
         "source": [article.place, 0, article.files[0].size] if archive else None,
         "pdf": [pdf.path, 0, pdf.size] if pdf else None,
     }

@@ -140,6 +140,25 @@ def test_source_and_pdf_of_other_versions_are_not_joined(tmp_path: Path) -> None
     assert by_uri(spec(tmp_path))["2301.00001"].meta["pdf"] is None
 
 
+@pytest.mark.parametrize(
+    ("members", "joined"),
+    [
+        (("v1.gz", "v1.pdf", "v2.pdf"), ("v1.gz", "v1.pdf")),
+        (("v2.pdf", "v1.pdf", "v1.gz"), ("v1.gz", "v1.pdf")),
+        (("v1.gz", "v2.gz", "v1.pdf"), ("v1.gz", "v1.pdf")),
+        (("v1.gz", "v2.gz", "v1.pdf", "v2.pdf"), ("v2.gz", "v2.pdf")),
+        ((".gz", "v10.pdf", "v9.pdf"), (".gz", "v10.pdf")),
+        (("v3.gz", ".pdf", "v4.pdf"), ("v3.gz", ".pdf")),
+    ],
+)
+def test_the_pdf_of_the_source_s_own_version_is_taken(
+    tmp_path: Path, members: tuple[str, ...], joined: tuple[str, str]
+) -> None:
+    (tmp_path / "a.tar").write_bytes(tar({f"2401/2401.00014{end}": end for end in members}))
+    (ref,) = by_uri(spec(tmp_path)).values()
+    assert split_article(read_article(ref)) == (joined[0].encode(), joined[1].encode())
+
+
 def test_metadata_adds_licence_title_and_categories(bulk: Path, tmp_path: Path) -> None:
     lines = [
         {"id": f"9901.{number:05d}", "title": "other", "license": None} for number in range(500)
@@ -151,9 +170,9 @@ def test_metadata_adds_licence_title_and_categories(bulk: Path, tmp_path: Path) 
             "title": "A study\n  of fences",
             "categories": "math.AG hep-th",
             "license": "http://creativecommons.org/licenses/by-sa/4.0/",
-            "versions": [{"version": "v1"}, {"version": "v2"}],
         },
     )
+    lines.append({"id": "2301.00004", "title": "older than the question", "license": None})
     lines.append(
         {
             "id": "astro-ph/0001001",
@@ -167,10 +186,12 @@ def test_metadata_adds_licence_title_and_categories(bulk: Path, tmp_path: Path) 
     assert first.licence == "CC-BY-SA-4.0"
     assert first.meta["title"] == "A study of fences"
     assert first.meta["categories"] == "math.AG hep-th"
-    assert first.meta["versions"] == 2
     old = resolve_article(refs["astro-ph/0001001"])
     assert old.licence == "arXiv-nonexclusive-distrib-1.0"
     assert resolve_article(refs["2301.00002"]) == refs["2301.00002"]
+    mixed = by_uri(spec(bulk, licence="CC0-1.0"), metadata=path)
+    assert resolve_article(mixed["2301.00004"]).licence == "unknown"
+    assert resolve_article(mixed["2301.00002"]).licence == "CC0-1.0"
     assert read_article(first) == read_article(refs["2301.00001"])
     with pytest.raises(InputError):
         by_uri(spec(bulk), metadata=tmp_path / "nowhere.json")
@@ -208,6 +229,36 @@ def test_plain_folder_of_articles(tmp_path: Path) -> None:
         assert (out / name).read_text() == PAPER
     assert read_article(refs["fences"]) == read_article(refs["fences"])
     assert set(by_uri(spec(tmp_path / "fences"))) == {"fences"}
+
+
+def test_files_as_arxiv_s_site_names_them_are_joined(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        {
+            "arXiv-2401.00001v1.tar.gz": "source 1",
+            "2401.00001v1.pdf": "pdf 1",
+            "2401.00001v2.pdf": "pdf of a version without source",
+            "arXiv-2401.00002v3.gz": "source 2",
+            "2401.00002v3.pdf": "pdf 2",
+            "src/2401.00003.tar.gz": "source 3",
+            "pdf/2401.00003v9.pdf": "pdf 3, ninth version",
+            "pdf/2401.00003v10.pdf": "pdf 3, tenth version",
+            "arXiv-hep-th9901001v1/main.tex": PAPER,
+            "hep-th9901001v1.pdf": "pdf 4",
+        },
+    )
+    refs = by_uri(spec(tmp_path))
+    assert set(refs) == {
+        "arXiv-2401.00001v1", "2401.00001v2", "arXiv-2401.00002v3", "src/2401.00003",
+        "pdf/2401.00003v9", "arXiv-hep-th9901001v1",
+    }  # fmt: skip
+    first = refs["arXiv-2401.00001v1"]
+    assert (first.meta["id"], first.meta["version"]) == ("2401.00001", 1)
+    assert split_article(read_article(first)) == (b"source 1", b"pdf 1")
+    assert split_article(read_article(refs["arXiv-2401.00002v3"])) == (b"source 2", b"pdf 2")
+    assert split_article(read_article(refs["src/2401.00003"]))[1] == b"pdf 3, tenth version"
+    assert refs["arXiv-hep-th9901001v1"].meta["id"] == "hep-th/9901001"
+    assert split_article(read_article(refs["arXiv-hep-th9901001v1"]))[1] == b"pdf 4"
 
 
 def test_links_that_lead_out_of_the_input_are_refused(tmp_path: Path) -> None:
@@ -329,6 +380,76 @@ def test_what_lies_beside_the_paper_is_not_the_paper(
     found = roots(tmp_path, {"submission.tex": paper, **beside})
     assert found[0] == "submission.tex"
     assert set(beside) <= set(found)
+
+
+SHORT_PAPER = (
+    r"\documentclass{article}\title{Of fences}\begin{document}\begin{abstract}Short."
+    r"\end{abstract}\section{One}\begin{figure}\includegraphics{a}\end{figure}\section{Two}"
+    r"Text \cite{k}.\bibliography{b}\end{document}"
+)
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "We thank the referee for the careful reading. ",
+        "We are grateful to both reviewers for their time. ",
+        r"\title{Response to the Referees}\maketitle ",
+        "Dear Editor, ",
+        r"\section*{Reviewer \#1} ",
+        r"\opening{Dear Sir,} ",
+        r"\input{greeting} ",
+    ],
+)
+def test_a_letter_is_told_by_its_words_however_long_it_is(tmp_path: Path, start: str) -> None:
+    letter = r"\documentclass{article}\begin{document}" + start
+    letter += r"\section{x}\cite{a} answers, and more of them. " * 4000 + r"\end{document}"
+    files = {
+        "zz.tex": SHORT_PAPER,
+        "answers.tex": letter,
+        "greeting.tex": r"\textbf{Dear Dr. Fence,} hello",
+    }
+    found = find_roots(write(tmp_path, files))
+    assert [(root.path, root.role) for root in found] == [
+        ("zz.tex", "article"),
+        ("answers.tex", "letter"),
+    ]
+    for name in ("zz", "answers"):
+        (tmp_path / f"{name}.pdf").write_bytes(pdf("one", "two"))
+    first, second = own_pdfs(tmp_path, found)
+    assert first.path == "zz.pdf"
+    assert first.score > second.score + 30
+
+
+def test_papers_that_thank_their_referees_are_no_letters(tmp_path: Path) -> None:
+    thanks = r"\section*{Acknowledgements}We thank the referee for a careful reading."
+    texts = {
+        "end.tex": SHORT_PAPER.replace(
+            r"\bibliography", "More. " * 900 + thanks + r"\bibliography"
+        ),
+        "short.tex": SHORT_PAPER.replace(r"\bibliography", thanks + r"\bibliography"),
+        "note.tex": SHORT_PAPER.replace("fences", r"fences\thanks{We thank the referee.}"),
+        "reply.tex": SHORT_PAPER.replace("Of fences", "Response to the comment on fences"),
+        "about.tex": SHORT_PAPER.replace("Short", "We study what reviewers write"),
+    }
+    found = find_roots(write(tmp_path, texts))
+    assert {root.role for root in found} == {"article"}
+
+
+def test_what_a_main_file_is_for_is_told(tmp_path: Path) -> None:
+    files = {
+        "main.tex": r"\documentclass{article}\begin{document}\input{part}\end{document}",
+        "part.tex": PAPER,
+        "talk.tex": PAPER.replace("{article}", "{beamer}"),
+        "supplement.tex": PAPER,
+        "drawing.tex": PAPER.replace("{article}", "{standalone}"),
+        "plain.tex": r"Text \bye",
+    }
+    found = find_roots(write(tmp_path, files))
+    assert {root.path: root.role for root in found} == {
+        "main.tex": "article", "part.tex": "piece", "talk.tex": "slides",
+        "supplement.tex": "supplement", "drawing.tex": "piece", "plain.tex": "plain",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(
