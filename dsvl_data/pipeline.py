@@ -8,9 +8,11 @@ knows of Ray, parts or retries: that is the engine's.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +25,24 @@ class Settings(BaseModel):
     """Base of everything a recipe can set: unknown keys are errors, values do not change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PathOption:
+    """Marks an option as a path (`Annotated[str, PathOption()]`): it starts at the recipe's folder.
+
+    Addresses with a scheme and absolute paths stay. With `or_name`, only what begins with `.`
+    is a path; anything else is a name of something else.
+    """
+
+    or_name: bool = False
+
+    def resolve(self, value: str, folder: str) -> str:
+        """Return the path as seen from anywhere."""
+        if "://" in value or (self.or_name and not value.startswith(".")):
+            return value
+        # normpath and not resolve: a link must stay what it is.
+        return os.path.normpath(Path(folder) / Path(value).expanduser())
 
 
 class InputSpec(Settings):
@@ -84,6 +104,7 @@ class Document:
     read: Callable[[], bytes]
     pipeline: str
     version: str
+    limits: Limits = field(default_factory=Limits)
 
     @cached_property
     def data(self) -> bytes:
@@ -153,8 +174,9 @@ class Pipeline:
     `source(inputs, options)` lists the documents in a stable order; `reader(ref)` loads the
     bytes of one; `converter(options)` is called once in each worker. `resolve(ref, options)`
     fills in what listing did not look at (the licence of a row, say) and is called by the
-    worker before the licence is judged; `dataset` and `uri` must stay. `check(options)` raises
-    `UserError`, before any work, when something that the options ask for is not there.
+    worker before the licence is judged; `dataset` and `uri` must stay. `check(options, limits)`
+    raises `UserError`, before any work, when what the options ask for is not there or cannot be
+    done within the limits.
     """
 
     name: str
@@ -168,4 +190,4 @@ class Pipeline:
     limits: Limits = field(default_factory=Limits)
     needs_browser: bool = False
     resolve: Callable[[DocumentRef, Any], DocumentRef] | None = None
-    check: Callable[[Any], None] | None = None
+    check: Callable[[Any, Limits], None] | None = None

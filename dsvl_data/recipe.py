@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from dsvl_data.engine.job import Job, load_pipeline
 from dsvl_data.outcome import UserError
-from dsvl_data.pipeline import InputSpec, Limits, Settings
+from dsvl_data.pipeline import InputSpec, Limits, PathOption, Settings
 from dsvl_data.shards.plan import ShardSettings
 
 #: What pydantic calls by Python's names, in those of YAML.
@@ -108,7 +108,8 @@ def parse(source: str, path: str, known: Mapping[str, str]) -> Recipe:
             )
         pipeline = load_pipeline(known[name])
         try:
-            options = pipeline.options.model_validate(part.options)
+            given = _with_whole_paths(pipeline.options, part.options, Path(path).parent)
+            options = pipeline.options.model_validate(given)
         except ValidationError as error:
             raise RecipeError(
                 _explain(error, pipeline.options, tree, path, (*at, "options"))
@@ -142,6 +143,19 @@ def jobs(recipe: Recipe, folder: Path, known: Mapping[str, str]) -> list[Job]:
         )
         for name, part in recipe.pipelines.items()
     ]
+
+
+def _with_whole_paths(
+    kind: type[Settings], given: Mapping[str, Any], folder: Path
+) -> dict[str, Any]:
+    """Options in which paths no longer depend on the recipe's place."""
+    whole = dict(given)
+    for name, field in kind.model_fields.items():
+        value = whole.get(name)
+        for mark in field.metadata:
+            if isinstance(mark, PathOption) and isinstance(value, str) and value:
+                whole[name] = mark.resolve(value, str(folder.absolute()))
+    return whole
 
 
 def _absolute(folder: Path, path: str) -> str:

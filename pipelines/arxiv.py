@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import pymupdf
 from PIL import Image as Pillow
@@ -27,15 +27,17 @@ from dsvl_data.latex.align import align
 from dsvl_data.latex.article import Article
 from dsvl_data.latex.gates import DEFAULT_GATES, Gates, check_page
 from dsvl_data.latex.latexml import Latexml, latexml_version, run_latexml
+from dsvl_data.latex.nougat_markdown import formula_with_dollar
 from dsvl_data.latex.nougat_markdown import read_article as read_html
 from dsvl_data.latex.pdf_words import read_pdf_pages
-from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.outcome import DocumentError, Reason, UserError
 from dsvl_data.pipeline import (
     Document,
     DocumentRef,
     Dropped,
     InputSpec,
     Limits,
+    PathOption,
     Pipeline,
     Settings,
 )
@@ -60,6 +62,9 @@ _FOR_MODEL = frozenset(
     (
         Reason.NO_SOURCE,
         Reason.PDF_ONLY,
+        Reason.EMPTY_DOCUMENT,
+        Reason.BAD_ARCHIVE,
+        Reason.BAD_MARKUP,
         Reason.LATEX_FATAL,
         Reason.LATEX_UNDEFINED,
         Reason.TIMEOUT,
@@ -94,13 +99,18 @@ class GateOptions(Settings):
     words: int = Field(
         default=DEFAULT_GATES.words, ge=1, description="words below which there is no text"
     )
+    foreign: int = Field(
+        default=DEFAULT_GATES.foreign,
+        ge=0,
+        description="words of the text that the page may have nowhere",
+    )
 
 
 class ArxivOptions(Settings):
     """What a recipe can set for arXiv."""
 
-    metadata: Path | None = Field(
-        default=None,
+    metadata: Annotated[str, PathOption()] = Field(
+        default="",
         description="arxiv-metadata-oai-snapshot.json: licences, categories and titles",
     )
     longest_side: int = Field(
@@ -109,14 +119,17 @@ class ArxivOptions(Settings):
     image_format: Literal["png", "jpg"] = Field(
         default="png", description="format of the page images"
     )
-    latexml_seconds: float = Field(
-        default=600, gt=0, description="wall-clock seconds that LaTeXML may take for an article"
+    latexml_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="wall-clock seconds that LaTeXML may take for an article; not given: half of "
+        "the document's limit",
     )
     latexml_mb: int = Field(default=1200, gt=0, description="MB of memory for LaTeXML")
     gates: GateOptions = Field(
         default_factory=GateOptions, description="what a page's text must reach to be kept"
     )
-    nougat: str = Field(
+    nougat: Annotated[str, PathOption(or_name=True)] = Field(
         default="",
         description="checkpoint of the Nougat model for PDFs without usable source: a folder "
         "or a hub name; empty: such articles are left out",
@@ -130,17 +143,23 @@ class ArxivOptions(Settings):
 
 def list_arxiv(inputs: Sequence[InputSpec], options: ArxivOptions) -> Iterable[DocumentRef]:
     """List the articles of the inputs."""
-    metadata = str(options.metadata) if options.metadata is not None else None
-    return list_articles(inputs, metadata=metadata)
+    return list_articles(inputs, metadata=options.metadata or None)
 
 
-def check_arxiv(options: ArxivOptions) -> None:
-    """Raise `UserError` when LaTeXML or the model's checkpoint is not there."""
+def check_arxiv(options: ArxivOptions, limits: Limits) -> None:
+    """Raise `UserError` when LaTeXML or the model is not there, or has not the memory it needs."""
     latexml_version()
     if options.nougat:
         from dsvl_data.latex.nougat_model import check_checkpoint
 
-        check_checkpoint(options.nougat)
+        # Weights as 32-bit numbers, what reading a batch takes, Python and torch.
+        needed = int(check_checkpoint(options.nougat) / 1e6 + 300 * options.nougat_batch + 1000)
+        if limits.memory_mb < needed:
+            raise UserError(
+                f"the Nougat model {options.nougat} needs about {needed} MB in each worker: write "
+                f"`limits: {{memory_mb: {needed}}}` beside `options`, and give --workers no more "
+                "than the memory holds"
+            )
 
 
 @dataclass(slots=True)
@@ -275,9 +294,9 @@ class ArxivConverter:
 
     def _run_latexml(self, paper: _Paper, folder: Path, root: str) -> Latexml:
         """Run LaTeXML; all main files of an article together have the time of one."""
-        left = self._options.latexml_seconds - paper.latexml_seconds
+        seconds = self._options.latexml_seconds or paper.document.limits.seconds / 2
+        left = seconds - paper.latexml_seconds
         if left <= 0:
-            seconds = self._options.latexml_seconds
             raise DocumentError(Reason.TIMEOUT, f"LaTeXML took more than {seconds:g} s")
         started = time.monotonic()
         try:
@@ -301,6 +320,8 @@ class ArxivConverter:
             unknown = [name for name in made.undefined if _shows(aligned.text, name)]
             if unknown:
                 draft.reason, draft.detail = Reason.LATEX_UNDEFINED, ", ".join(unknown)
+            elif broken := formula_with_dollar(aligned.text):
+                draft.reason, draft.detail = Reason.BAD_FORMULA, f"a dollar in {broken[:60]!r}"
             elif faults:
                 draft.reason = faults[0].reason
                 draft.detail = "; ".join(fault.detail for fault in faults)

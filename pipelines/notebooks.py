@@ -23,13 +23,22 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from dsvl_data.language import UNDETERMINED, identify
 from dsvl_data.outcome import DocumentError, Reason
-from dsvl_data.pipeline import Document, DocumentRef, Dropped, InputSpec, Limits, Pipeline, Settings
+from dsvl_data.pipeline import (
+    Document,
+    DocumentRef,
+    Dropped,
+    InputSpec,
+    Limits,
+    PathOption,
+    Pipeline,
+    Settings,
+)
 from dsvl_data.read.archives import list_documents, read_bytes, row_facts
 from dsvl_data.read.blank import ink
 from dsvl_data.read.images import decode, inspect
@@ -87,7 +96,7 @@ class Options(Settings):
     page_seconds: float = Field(15, gt=0, description="seconds for one page")
     settle_seconds: float = Field(3, gt=0, description="seconds a page may go on drawing")
     notebook_seconds: float = Field(90, gt=0, description="seconds for all pages of a notebook")
-    assets: Path | None = Field(
+    assets: Annotated[Path | None, PathOption()] = Field(
         None,
         description="folder that stands for the network: HOST/PATH in it answers https://HOST/PATH",
     )

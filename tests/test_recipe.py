@@ -93,3 +93,29 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_yaml_makes_no_objects(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="not valid YAML"):
         load(write(tmp_path, "name: !!python/object/apply:os.getcwd []"), PIPELINES)
+
+
+def test_paths_in_options_start_at_the_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "cdn").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    text = """\
+name: paths
+pipelines:
+  notebooks:
+    inputs: [{path: nb, dataset: d}]
+    options: {assets: cdn}
+  arxiv:
+    inputs: [{path: papers, dataset: d}]
+    options: {metadata: "s3://bucket/meta.json", nougat: facebook/nougat-base}
+"""
+    recipe = load(write(tmp_path, text), PIPELINES)
+    assert recipe.pipelines["notebooks"].options["assets"] == str(tmp_path / "cdn")
+    options = recipe.pipelines["arxiv"].options
+    assert options["metadata"] == "s3://bucket/meta.json"
+    assert options["nougat"] == "facebook/nougat-base"
+    text = text.replace("facebook/nougat-base", "./weights")
+    options = load(write(tmp_path, text), PIPELINES).pipelines["arxiv"].options
+    assert options["nougat"] == str(tmp_path / "weights")

@@ -256,7 +256,7 @@ class SegmentConverter:
             return data
 
         pipeline = self._loaded.pipeline
-        return Document(ref, read, pipeline.name, pipeline.version)
+        return Document(ref, read, pipeline.name, pipeline.version, self._loaded.limits)
 
 
 class _Spill:

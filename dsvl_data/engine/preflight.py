@@ -40,7 +40,7 @@ def load_jobs(jobs: Sequence[Job]) -> list[LoadedJob]:
         check_inputs(one)
         check_browser(one)
         if one.pipeline.check is not None:
-            one.pipeline.check(one.options)
+            one.pipeline.check(one.options, one.limits)
         loaded.append(one)
     return loaded
 

@@ -14,13 +14,16 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from math import prod
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
+from huggingface_hub import file_exists, try_to_load_from_cache
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from safetensors import safe_open
 from transformers import AutoTokenizer, VisionEncoderDecoderModel
 from transformers.generation.logits_process import LogitsProcessor, LogitsProcessorList
 from transformers.generation.stopping_criteria import StoppingCriteria, StoppingCriteriaList
@@ -42,6 +45,8 @@ RECENT = 200
 
 #: How often a page is looked at while it is read; each look waits for the accelerator.
 _LOOK_EVERY = 16
+#: nougat-base has 349 million weights; for one that is not yet here.
+_BASE_BYTES = 4 * 349_000_000
 _CONFIGURATION, _TOKENIZER = "config.json", "tokenizer.json"
 
 
@@ -60,29 +65,39 @@ class Reading:
     steadiness: float
 
 
-def check_checkpoint(checkpoint: str) -> None:
-    """Raise `UserError` unless `checkpoint` holds a Nougat model, without loading its weights."""
-    folder = Path(checkpoint).expanduser()
-    looks_local = folder.is_absolute() or checkpoint.startswith((".", "~")) or folder.exists()
-    if looks_local:
-        missing = [
-            name for name in (_CONFIGURATION, _TOKENIZER) if not folder.joinpath(name).is_file()
-        ]
-        if not list(folder.glob("*.safetensors")):
-            missing.append("model.safetensors")
-        if missing:
-            raise UserError(
-                f"no Nougat checkpoint at {folder}: it lacks {', '.join(missing)}; give a folder "
-                "that transformers' save_pretrained wrote, or a hub name such as "
-                "facebook/nougat-base"
-            )
-        return
-    from huggingface_hub import file_exists
-    from huggingface_hub.errors import HFValidationError, OfflineModeIsEnabled
+def check_checkpoint(checkpoint: str) -> int:
+    """Return the bytes of a checkpoint's weights, as 32-bit numbers, without loading them.
 
+    Raises `UserError` unless it holds a Nougat model. What the hub's cache holds needs no network.
+    """
+    folder = Path(checkpoint).expanduser()
+    if not (folder.is_absolute() or checkpoint.startswith((".", "~")) or folder.exists()):
+        cached = try_to_load_from_cache(checkpoint, _CONFIGURATION)
+        if not isinstance(cached, str):
+            _check_hub(checkpoint)
+            return _BASE_BYTES
+        folder = Path(cached).parent
+    missing = [name for name in (_CONFIGURATION, _TOKENIZER) if not (folder / name).is_file()]
+    weights = sorted(folder.glob("*.safetensors"))
+    if missing or not weights:
+        missing += [] if weights else ["model.safetensors"]
+        raise UserError(
+            f"no Nougat checkpoint at {folder}: it lacks {', '.join(missing)}; give a folder that "
+            "transformers' save_pretrained wrote, or a hub name such as facebook/nougat-base"
+        )
+    numbers = 0
+    for path in weights:
+        with safe_open(path, "pt") as opened:
+            names = opened.keys()
+            numbers += sum(prod(opened.get_slice(name).get_shape()) for name in names)
+    return 4 * numbers
+
+
+def _check_hub(checkpoint: str) -> None:
     try:
         found = file_exists(checkpoint, _CONFIGURATION)
-    except (OSError, HFValidationError, OfflineModeIsEnabled) as error:
+    except Exception as error:
+        # Whatever HTTP library the hub's client happens to use raises here.
         raise UserError(
             f"cannot ask the hub for the Nougat checkpoint {checkpoint!r}: {error}; give a local "
             "folder instead"

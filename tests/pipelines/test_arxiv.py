@@ -6,13 +6,14 @@ import io
 import shutil
 import tarfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pymupdf
 import pytest
 
 from dsvl_data.outcome import Reason, UserError
-from dsvl_data.pipeline import Document, Dropped, InputSpec
+from dsvl_data.pipeline import Document, Dropped, InputSpec, Limits
 from dsvl_data.read.arxiv import list_articles, read_article
 from dsvl_data.sample import Sample
 from pipelines.arxiv import PIPELINE, ArxivConverter, ArxivOptions, check_arxiv
@@ -178,14 +179,35 @@ def test_what_cannot_be_used_says_why(
     assert [(drop.item, drop.reason) for drop in drops] == [("", reason)]
 
 
+@pytest.mark.parametrize(
+    ("words", "instead"),
+    [
+        ("Its hum", r"$\unheardof$ Its hum"),
+        ("Its hum", r"\unheardof hum"),
+        ("Its hum", r"Its \unheardof{hum}"),
+        ("parishes at night.", r"parishes at night\unheardof."),
+        (LIGHTHOUSE, rf"\begin{{unheardof}}{LIGHTHOUSE}\end{{unheardof}}"),
+        (LIGHTHOUSE, rf"\begin{{unheardof}}[one] {LIGHTHOUSE} \end{{unheardof}}"),
+    ],
+)
 def test_macros_that_nobody_defines_spoil_their_own_page(
-    converter: ArxivConverter, tmp_path: Path
+    converter: ArxivConverter, tmp_path: Path, words: str, instead: str
 ) -> None:
-    source = MAIN.replace("Its hum", r"$\unheardof$ Its hum")
+    source = MAIN.replace(words, instead)
     files = {"2401.00007.tar.gz": tar({"ms.tex": source}), "2401.00007.pdf": PAPER}
     samples, drops = split(converter(documents(tmp_path, files)))
     assert [sample.provenance.details["page"] for sample in samples] == ["1"]
     assert [(drop.item, drop.reason) for drop in drops] == [("#2", Reason.LATEX_UNDEFINED)]
+
+
+def test_a_formula_that_is_no_tex_spoils_its_page(
+    converter: ArxivConverter, tmp_path: Path
+) -> None:
+    source = MAIN.replace("Its hum", "$a\\vbox{$b$}$ Its hum")
+    files = {"2401.00011.tar.gz": tar({"ms.tex": source}), "2401.00011.pdf": PAPER}
+    samples, drops = split(converter(documents(tmp_path, files)))
+    assert [sample.provenance.details["page"] for sample in samples] == ["1"]
+    assert [(drop.item, drop.reason) for drop in drops] == [("#2", Reason.BAD_FORMULA)]
 
 
 def test_the_model_reads_what_has_no_source(tmp_path: Path) -> None:
@@ -207,6 +229,22 @@ def test_the_model_reads_what_has_no_source(tmp_path: Path) -> None:
     ]
 
 
-def test_a_missing_checkpoint_stops_the_run_before_it_begins(tmp_path: Path) -> None:
+def test_what_the_model_lacks_stops_the_run_before_it_begins(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no Nougat checkpoint"):
-        check_arxiv(ArxivOptions(nougat=str(tmp_path / "nothing")))
+        check_arxiv(ArxivOptions(nougat=str(tmp_path / "nothing")), Limits(memory_mb=9000))
+    options = ArxivOptions(nougat=save_tiny_nougat(tmp_path / "tiny"))
+    with pytest.raises(UserError, match=r"needs about 2200 MB .*memory_mb: 2200"):
+        check_arxiv(options, Limits(memory_mb=1500))
+    check_arxiv(options, Limits(memory_mb=2200))
+
+
+def test_latexml_has_half_of_the_document_s_time(converter: ArxivConverter, tmp_path: Path) -> None:
+    source = MAIN.replace("Its hum", r"\def\a{\b}\def\b{\a}\a Its hum")
+    files = {"2401.00010.tar.gz": tar({"ms.tex": source}), "2401.00010.pdf": PAPER}
+    (document,) = documents(tmp_path, files)
+    hasty = replace(document, limits=Limits(seconds=6))
+    samples, drops = split(converter([hasty]))
+    assert not samples
+    assert [(drop.reason, drop.detail) for drop in drops] == [
+        (Reason.TIMEOUT, "LaTeXML took more than 3 s")
+    ]
