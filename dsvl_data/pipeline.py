@@ -31,15 +31,24 @@ class Settings(BaseModel):
 class PathOption:
     """Marks an option as a path (`Annotated[str, PathOption()]`): it starts at the recipe's folder.
 
-    Addresses with a scheme and absolute paths stay. With `or_name`, only what begins with `.`
-    is a path; anything else is a name of something else.
+    Addresses with a scheme and absolute paths stay. With `or_name` it may also be a name of
+    something else: see `is_path`. What a path holds is part of a plan's fingerprint.
     """
 
     or_name: bool = False
 
+    def is_path(self, value: str) -> bool:
+        """Whether a value is a path: with `or_name`, if it begins or ends as only paths do."""
+        return (
+            not self.or_name
+            or "://" in value
+            or value.startswith((".", "/", "~"))
+            or value.lower().endswith((".yaml", ".yml"))
+        )
+
     def resolve(self, value: str, folder: str) -> str:
         """Return the path as seen from anywhere."""
-        if "://" in value or (self.or_name and not value.startswith(".")):
+        if "://" in value or not self.is_path(value):
             return value
         # normpath and not resolve: a link must stay what it is.
         return os.path.normpath(Path(folder) / Path(value).expanduser())

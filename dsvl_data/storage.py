@@ -118,6 +118,14 @@ def size(path: str) -> int:
     return int(info.size)
 
 
+def modified(path: str) -> int:
+    """Return when a file was last written, in nanoseconds since 1970; 0 where nobody says."""
+    if is_local(path):
+        return Path(path).stat().st_mtime_ns
+    fs, inner = _filesystem(path)
+    return int(fs.get_file_info(inner).mtime_ns or 0)
+
+
 def open_input(path: str) -> pa.NativeFile:
     """Open a file for random reads; `OSError` when that fails."""
     if is_local(path):

@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from typing import Annotated
 
 import yaml
 from pydantic import Field, ValidationError, field_validator
@@ -26,7 +27,16 @@ from pydantic import Field, ValidationError, field_validator
 from dsvl_data import storage
 from dsvl_data.language import UNDETERMINED, identify_all
 from dsvl_data.outcome import DocumentError, Reason, UserError
-from dsvl_data.pipeline import Document, DocumentRef, Dropped, InputSpec, Limits, Pipeline, Settings
+from dsvl_data.pipeline import (
+    Document,
+    DocumentRef,
+    Dropped,
+    InputSpec,
+    Limits,
+    PathOption,
+    Pipeline,
+    Settings,
+)
 from dsvl_data.read.questions import (
     Format,
     Mapping,
@@ -57,7 +67,7 @@ _SURE = 0.7
 class ExamOptions(Settings):
     """What a recipe can set for exams."""
 
-    mapping: str = Field(
+    mapping: Annotated[str, PathOption(or_name=True)] = Field(
         "auto",
         description="which field is what: the name of a mapping that comes with the project, the "
         "path of a YAML file, or auto: the first of the project's that fits a file",

@@ -119,3 +119,22 @@ pipelines:
     text = text.replace("facebook/nougat-base", "./weights")
     options = load(write(tmp_path, text), PIPELINES).pipelines["arxiv"].options
     assert options["nougat"] == str(tmp_path / "weights")
+
+
+@pytest.mark.parametrize(
+    ("given", "whole"),
+    [("auto", "auto"), ("my.yaml", "{}/my.yaml"), ("./my.yaml", "{}/my.yaml")],
+)
+def test_a_mapping_is_a_name_or_a_file_beside_the_recipe(
+    tmp_path: Path, given: str, whole: str
+) -> None:
+    (tmp_path / "my.yaml").write_text("stem: text\n")
+    text = f"""\
+name: exams
+pipelines:
+  exams:
+    inputs: [{{path: questions, dataset: d}}]
+    options: {{mapping: {given}}}
+"""
+    options = load(write(tmp_path, text), PIPELINES).pipelines["exams"].options
+    assert options["mapping"] == whole.format(tmp_path)

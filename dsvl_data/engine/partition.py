@@ -26,6 +26,7 @@ import pyarrow.parquet as pq
 
 from dsvl_data import storage
 from dsvl_data.engine.job import Job, LoadedJob
+from dsvl_data.engine.option_files import changed_files, digest_files
 from dsvl_data.outcome import UserError
 from dsvl_data.pipeline import DocumentRef
 
@@ -104,7 +105,7 @@ def make_plan(loaded: LoadedJob, out: str, scratch: str) -> Plan:
     plan = _list(loaded, out, str(listed))
     stored = read_plan(out, loaded.name)
     if stored is not None:
-        changes = list(_changes(stored, plan, str(listed)))
+        changes = list(_changes(stored, plan, loaded, str(listed)))
         if changes:
             raise UserError(
                 f"{out} was begun with another {loaded.name!r}:\n  "
@@ -185,6 +186,7 @@ def _list(loaded: LoadedJob, out: str, folder: str) -> Plan:
         "pipeline": loaded.job.pipeline,
         "version": loaded.pipeline.version,
         "options": loaded.options.model_dump(mode="json"),
+        "files": digest_files(loaded.options),
         "partition size": size,
         "licences": sorted(loaded.job.licences),
         "documents": documents,
@@ -211,7 +213,7 @@ def _refuse_duplicates(name: str, hashes: array[int], folder: str) -> None:
             first[ref.id] = ref.path
 
 
-def _changes(stored: Plan, plan: Plan, listed: str) -> Iterator[str]:
+def _changes(stored: Plan, plan: Plan, loaded: LoadedJob, listed: str) -> Iterator[str]:
     old, new = stored.fingerprint, plan.fingerprint
     for key in ("pipeline", "version", "partition size", "licences"):
         if old.get(key, []) != new[key]:  # older plans have no licences: all were kept
@@ -220,6 +222,8 @@ def _changes(stored: Plan, plan: Plan, listed: str) -> Iterator[str]:
         before, now = old["options"].get(key), new["options"].get(key)
         if before != now:
             yield f"option {key}: was {before!r}, is {now!r}"
+    if old["options"] == new["options"]:
+        yield from changed_files(old.get("files"), loaded.options)
     if old["listing"] != new["listing"]:
         yield from _listing_changes(_folder(stored.out, stored.job.name), listed)
 

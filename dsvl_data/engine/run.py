@@ -22,6 +22,7 @@ from dsvl_data.engine.events import Event, Finished, PartDone, Planned, Progress
 from dsvl_data.engine.job import Job, LoadedJob
 from dsvl_data.engine.ledger import Balance
 from dsvl_data.engine.lock import LOCK, lock
+from dsvl_data.engine.option_files import changed_files
 from dsvl_data.engine.partition import Plan, make_plan, read_plans
 from dsvl_data.engine.task import Executor, Remark, Task, TaskDone, TaskFailed, Tick, Work
 from dsvl_data.outcome import Reason, UserError
@@ -290,6 +291,13 @@ def _load_again(plan: Plan, limits: Mapping[str, Limits]) -> LoadedJob:
         raise UserError(
             f"{plan.out} was made by version {version} of {job.name!r}, and this is version "
             f"{loaded.pipeline.version}: build it anew with --rebuild {job.name}"
+        )
+    changes = list(changed_files(plan.fingerprint.get("files"), loaded.options))
+    if changes:
+        raise UserError(
+            f"{plan.out} was made with another {job.name!r}:\n  "
+            + "\n  ".join(changes)
+            + f"\nPut back what was there, or build it anew with --rebuild {job.name}"
         )
     return loaded
 

@@ -12,10 +12,20 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason, WorkerBroken
-from dsvl_data.pipeline import Document, DocumentRef, Dropped, InputSpec, Limits, Pipeline, Settings
+from dsvl_data.pipeline import (
+    Document,
+    DocumentRef,
+    Dropped,
+    InputSpec,
+    Limits,
+    PathOption,
+    Pipeline,
+    Settings,
+)
 from dsvl_data.sample import Image, Sample, Text
 
 
@@ -25,6 +35,7 @@ class Options(Settings):
     hooks: str = ""
     shout: bool = False
     unusable: str = ""
+    table: Annotated[str, PathOption()] = ""
 
 
 def source(inputs: Sequence[InputSpec], options: Options) -> Iterator[DocumentRef]:

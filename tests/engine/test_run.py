@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from types import SimpleNamespace
 import pyarrow.parquet as pq
 import pytest
 
-from dsvl_data.engine import ledger, lock, preflight
+from dsvl_data.engine import ledger, lock, option_files, preflight
 from dsvl_data.engine.events import Event, Finished, PartDone, Planned, Progress, Warned
 from dsvl_data.engine.run import Job, retry, run
 from dsvl_data.outcome import UserError
@@ -145,6 +146,46 @@ def test_another_recipe_is_refused(
     assert "--rebuild fake" in str(caught.value)
     assert parts(out) == whole
     assert run([changed], out, executor="local", rebuild=["fake"]).ok
+
+
+@pytest.mark.parametrize("whole_bytes", [option_files.WHOLE_BYTES, 0])
+@pytest.mark.parametrize("name", ["table.yaml", "folder"])
+def test_another_content_of_an_options_file_is_refused(
+    make_job: MakeJob,
+    out: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    whole_bytes: int,
+) -> None:
+    monkeypatch.setattr(option_files, "WHOLE_BYTES", whole_bytes)
+    file = tmp_path / name if name.endswith("yaml") else tmp_path / name / "one"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("old")
+    job = make_job(good(4) | {"bad": "fail"}, options={"table": str(tmp_path / name)})
+    run([job], out, executor="local")
+    assert run([job], out, executor="local").ok
+    os.utime(file, (1, 1))  # only what is too large to be read counts by its time
+    if whole_bytes:
+        assert run([job], out, executor="local").ok
+    file.write_text("new")
+    with pytest.raises(UserError, match=r"option table: .* other content"):
+        run([job], out, executor="local")
+    with pytest.raises(UserError, match=r"option table: .* other content"):
+        retry(out, ["error"], executor="local")
+
+
+def test_a_plan_from_before_options_files_were_known_goes_on(
+    make_job: MakeJob, out: str, tmp_path: Path
+) -> None:
+    (tmp_path / "t").write_text("old")
+    job = make_job(good(2), options={"table": str(tmp_path / "t")})
+    run([job], out, executor="local")
+    path = Path(out, "plan/fake/plan.json")
+    record = json.loads(path.read_text())
+    del record["fingerprint"]["files"]
+    path.write_text(json.dumps(record))
+    assert run([job], out, executor="local").ok
 
 
 def test_moved_inputs_go_on(make_job: MakeJob, out: str, tmp_path: Path) -> None:
