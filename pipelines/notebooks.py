@@ -116,7 +116,11 @@ def source(inputs: Sequence[InputSpec], options: Options) -> Iterator[DocumentRe
 
 
 def resolve(ref: DocumentRef, options: Options) -> DocumentRef:
-    """Give a row the licence and path that stand beside it, where the table has such columns."""
+    """Give a row the licence and path that stand beside it, where the table has such columns.
+
+    A row whose licences are empty says that none was found: it is `unknown`, and not under
+    the licence of the input, which is for what has no such column.
+    """
     row = row_facts(ref, (options.path_column, options.licence_column))
     path, licences = row.get(options.path_column), row.get(options.licence_column)
     if isinstance(licences, list):
@@ -124,7 +128,7 @@ def resolve(ref: DocumentRef, options: Options) -> DocumentRef:
         licences = " AND ".join(sorted({str(name) for name in licences}))
     return replace(
         ref,
-        licence=licences if isinstance(licences, str) and licences else ref.licence,
+        licence=str(licences or "unknown") if options.licence_column in row else ref.licence,
         meta={**ref.meta, "path": path} if isinstance(path, str) and path else ref.meta,
     )
 

@@ -286,9 +286,9 @@ def test_folders_tars_and_columns_are_listed(tmp_path: Path) -> None:
         ("b/x.ipynb", "CC0-1.0", None),
         ("c.tar!in/y.ipynb", "CC0-1.0", None),
         ("d.parquet#0", "Apache-2.0 AND MIT", "r/1.ipynb"),
-        ("d.parquet#1", "CC0-1.0", "r/2.ipynb"),
+        ("d.parquet#1", "unknown", "r/2.ipynb"),
         ("e.jsonl#0", "Apache-2.0 AND MIT", "r/1.ipynb"),
-        ("e.jsonl#1", "CC0-1.0", "r/2.ipynb"),
+        ("e.jsonl#1", "unknown", "r/2.ipynb"),
         ("e.jsonl#2", "CC0-1.0", None),
     ]
     assert {bytes(PIPELINE.reader(ref)) for ref in refs[:6]} == {data}
