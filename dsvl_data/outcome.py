@@ -40,6 +40,10 @@ class Reason(Enum):
     PDF_ONLY = (Outcome.FILTERED, "an article that was submitted without its source")
     NO_PDF = (Outcome.FILTERED, "an article whose PDF is not among the input")
     NO_SOURCE = (Outcome.FILTERED, "an article whose source is no LaTeX, or has no main file")
+    BESIDE_ARTICLE = (
+        Outcome.FILTERED,
+        "a file beside the article: a letter, a rebuttal, slides, another paper",
+    )
     LICENCE = (Outcome.FILTERED, "a licence that is not among those the recipe keeps")
 
     # Quarantined: broken or hostile input, or a failure of ours.
@@ -70,10 +74,11 @@ class Reason(Enum):
     BAD_PDF = (Outcome.QUARANTINED, "a PDF that cannot be opened or drawn")
     LATEX_UNDEFINED = (Outcome.QUARANTINED, "the text uses macros that LaTeXML does not know")
     LOW_PRECISION = (Outcome.QUARANTINED, "too many words of the text are not on the page")
+    FOREIGN_WORDS = (Outcome.QUARANTINED, "words in the text that the page has nowhere")
     LOW_COVERAGE = (Outcome.QUARANTINED, "too many words of the page are not in the text")
     LOOSE_EDGE = (Outcome.QUARANTINED, "where the page starts or ends in the text is uncertain")
     TORN_BLOCK = (Outcome.QUARANTINED, "the page's end cuts a formula, which Markdown cannot")
-    UNRESOLVED_REFERENCE = (Outcome.QUARANTINED, "the page shows ?? where the text has a number")
+    UNRESOLVED_REFERENCE = (Outcome.QUARANTINED, "?? for a number, on the page or in the text")
     HEADING_NUMBER = (Outcome.QUARANTINED, "a heading's number is not the one on the page")
     CAPTION_NUMBER = (Outcome.QUARANTINED, "a caption's number is not the one on the page")
     EQUATION_NUMBER = (Outcome.QUARANTINED, "an equation's number is not the one on the page")

@@ -17,7 +17,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from dsvl_data.latex.aligned import AlignedPage, Part, Placed, page_text, unseen_lines
+from dsvl_data.latex.aligned import (
+    AlignedPage,
+    Part,
+    Placed,
+    foreign_words,
+    page_text,
+    unseen_lines,
+)
 from dsvl_data.latex.article import Article
 from dsvl_data.latex.cutting import (
     Piece,
@@ -34,10 +41,11 @@ from dsvl_data.latex.differences import (
     difference_edits,
     differences,
     mend,
+    unshown_names,
 )
 from dsvl_data.latex.floats import Placement, place_blocks, take
 from dsvl_data.latex.matching import Pair, match_words, slide, without_isolated
-from dsvl_data.latex.numbering import equation_edits, label_edits
+from dsvl_data.latex.numbering import equation_edits, footnote_edits, label_edits
 from dsvl_data.latex.pdf_lines import Zone
 from dsvl_data.latex.pdf_words import PdfPage
 from dsvl_data.latex.sequences import (
@@ -201,6 +209,9 @@ class _Alignment:
         for source, track in ((Source.FLOW, self.track), (Source.FOOTNOTES, self.note_track)):
             pairs = [(i, track.rest[j]) for i, j in track.pairs]
             yield from label_edits(source, track.blocks, self.stream, pairs)
+            yield from unshown_names(source, track.blocks, self.stream, pairs)
+            if source is Source.FOOTNOTES:
+                yield from footnote_edits(self.article, track.blocks, self.stream, pairs)
         pairs = [pair for place in self.float_places for pair in place.pairs]
         yield from label_edits(Source.FLOATS, self.floats, self.stream, pairs)
         yield from difference_edits([d for page in pages for d in page.differences])
@@ -386,6 +397,7 @@ class _Alignment:
         tail = body[hits[-1] + 1 :] if hits else body
         top = ends[0] + sum(stream.prose[j] for j in head)
         bottom = ends[1] + sum(stream.prose[j] for j in tail)
+        placed = [*tally.parts, *tally.floats, *tally.footnotes]
         tally.floats.sort(key=lambda placed: placed[1])
         tally.footnotes.sort(key=lambda placed: placed[1])
         return AlignedPage(
@@ -401,8 +413,7 @@ class _Alignment:
             bottom if number + 1 < len(stream.pages) else 0,
             tally.torn,
             tally.unplaced,
-            unseen=unseen_lines(
-                stream, here, self.matched | self.taken, [*tally.parts, *tally.floats]
-            ),
+            unseen=unseen_lines(stream, here, self.matched | self.taken, placed),
+            foreign=foreign_words(stream, here, placed),
             differences=tuple(unlike),
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,8 @@ class AlignedPage:
     beyond the first and last match, on either side, which may belong to the neighbouring page;
     `torn` blocks that the page's ends cut though Markdown can't; `unplaced` words of the flow
     that belong here but that the page does not show, which are left out; `mended` citations and
-    numbers; `unseen` are the page's lines in larger or bolder type of which the text has no word.
+    numbers; `unseen` are the page's lines in larger or bolder type of which the text has no word,
+    `foreign` the text's words that the page has nowhere.
     """
 
     number: int
@@ -62,6 +64,7 @@ class AlignedPage:
     unplaced: int = 0
     mended: int = 0
     unseen: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
     differences: tuple[Difference, ...] = ()
 
 
@@ -114,4 +117,19 @@ def unseen_lines(
         stream.pages[stream.page[here.start]].lines[line].text
         for line, known in seen.items()
         if not known
+    )
+
+
+_LIGATURE = re.compile("f[fil]")  # fonts without names for their characters lose these
+
+
+def foreign_words(stream: PdfStream, here: range, placed: Sequence[Placed]) -> tuple[str, ...]:
+    """Words of a page's text that are no part of the page's words, wherever they stand on it."""
+    shown = "".join(stream.keys[j] for j in here)
+    return tuple(
+        word.key
+        for part, _ in placed
+        for word in markdown_words(replace(part.block, markdown=part.text))
+        if not word.opaque and word.key.isalpha() and len(word.key) >= 3
+        if word.key not in shown and not _LIGATURE.search(word.key)
     )

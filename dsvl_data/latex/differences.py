@@ -178,6 +178,37 @@ def difference_edits(found: Sequence[Difference]) -> Iterator[Edit]:
             yield Edit(difference.source, difference.index, *change, difference.page)
 
 
+_UNDEFINED = re.compile(r"(?:\\[a-zA-Z@]+|\{[a-zA-Z@*]+\}) ?")
+_PROSE = frozenset((Kind.TITLE, Kind.HEADING, Kind.PARAGRAPH, Kind.ITEM, Kind.FOOTNOTE))
+
+
+def unshown_names(
+    source: Source, blocks: BlockWords, stream: PdfStream, pairs: Sequence[Pair]
+) -> Iterator[Edit]:
+    r"""Names that nothing defines (`\name`, `{name}`) where the page shows nothing at all.
+
+    The page may have been given there what it must not show, such as a length; that text goes
+    on to the next word proves that nothing is missing.
+    """
+    for (i, j), (a, b) in pairwise(pairs):
+        if b != j + 1:
+            continue
+        here, there = blocks.block[i], blocks.block[a]
+        found: list[Edit] = []
+        named = 0  # words that are part of a name
+        for index in range(here, there + 1):
+            block = blocks.blocks[index]
+            low = blocks.words[i].end if index == here else 0
+            high = blocks.words[a].start if index == there else len(block.markdown)
+            if low >= high or block.kind not in _PROSE:
+                continue
+            for m in _UNDEFINED.finditer(block.markdown, low, high):
+                found.append(Edit(source, index, m.start(), m.end(), "", stream.page[j]))
+                named += m.group().startswith("{") and len(split_words(m.group()))
+        if named == a - i - 1:
+            yield from found
+
+
 def _mended(difference: Difference) -> tuple[int, int, str] | None:
     """How to mend a citation or a number in another style: start, end, new text."""
     text, start, end = difference.block.markdown, difference.start, difference.end

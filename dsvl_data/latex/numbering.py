@@ -80,6 +80,42 @@ def equation_edits(article: Article, pages: Sequence[AlignedPage], stream: PdfSt
     return edits
 
 
+def footnote_edits(
+    article: Article, notes: BlockWords, stream: PdfStream, pairs: Sequence[Pair]
+) -> Iterator[Edit]:
+    """Other marks of footnotes, below and in the text: LaTeXML counts the thanks too."""
+    first = {notes.block[i]: j for i, j in reversed(pairs) if i == notes.first[notes.block[i]]}
+    marked: set[tuple[int, int]] = set()
+    for index, place in first.items():
+        block = notes.blocks[index]
+        label = _NOTE_LABEL.match(block.markdown)
+        if label is None or not 0 <= block.anchor < len(article.flow):
+            continue
+        word = stream.pages[stream.page[place]].words[stream.word[place]].text
+        fused = _NOTE_MARK.match(word)
+        shown = fused.group() if fused else _row_before(stream, place)[0]
+        mark = label.group(1)
+        raised = re.compile(rf"(?<![{_RAISED}]){mark.translate(_RAISE)}(?![{_RAISED}])")
+        calls = [
+            m
+            for m in raised.finditer(article.flow[block.anchor].markdown)
+            if (block.anchor, m.start()) not in marked
+        ]
+        if not _NOTE_MARK.fullmatch(shown) or not calls:
+            continue
+        page, call = stream.page[place], calls[0]
+        marked.add((block.anchor, call.start()))
+        if shown != mark:
+            yield Edit(Source.FOOTNOTES, index, *label.span(1), shown, page)
+            new = shown.translate(_RAISE)
+            yield Edit(Source.FLOW, block.anchor, call.start(), call.end(), new, page)
+
+
+_RAISED = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_RAISE = str.maketrans("0123456789", _RAISED)
+_NOTE_LABEL = re.compile(r"Footnote (\d+):")
+_NOTE_MARK = re.compile(r"\d{1,3}(?![\d.,])|[*∗†‡§¶‖#]{1,3}")
+
 _Change = tuple[int, int, str, int]
 
 
@@ -191,11 +227,11 @@ def _found_at(start: int, blocks: BlockWords, index: int, found: Mapping[int, in
 def _row_before(stream: PdfStream, place: int) -> tuple[str, str]:
     """What stands left of a word on its row; and, if that is nothing, the line above."""
     number, index = stream.page[place], stream.line[place]
-    lines = stream.pages[number].lines
-    start = place
-    while start > stream.first[number] and stream.line[start - 1] == index:
+    lines, words = stream.pages[number].lines, stream.pages[number].words
+    start = end = stream.word[place]
+    while start > 0 and words[start - 1].line == index:
         start -= 1
-    text = stream.shown(start, place) if stream.word[start] != stream.word[place] else ""
+    text = " ".join(word.text for word in words[start:end])
     here = lines[index]
     above = index - 1
     while above >= 0 and _same_row(lines[above], here):

@@ -162,12 +162,14 @@ def _without_running_heads(pages: list[list[Line]], body_size: float) -> list[li
     texts: Counter[tuple[str, int, str]] = Counter()
     heights: Counter[tuple[str, int]] = Counter()
     apart: Counter[tuple[str, int]] = Counter()
+    inner: Counter[tuple[str, int, int]] = Counter()
     offsets: Counter[int] = Counter()
     for number, rows in enumerate(edges):
         for row in rows:
             texts[(row.side, row.y, row.pattern)] += 1
             heights[(row.side, row.y)] += 1
             apart[(row.side, row.y)] += row.gap >= 1.7
+            inner[(row.side, row.y, row.inner)] += 1
             if row.label is not None:
                 offsets[row.label - number] += 1
     counted = {offset for offset, times in offsets.items() if times >= min(3, len(pages))}
@@ -188,7 +190,11 @@ def _without_running_heads(pages: list[list[Line]], body_size: float) -> list[li
             numbered = counts and (row.bare or recurs) and row.gap >= 1.15
             if outermost:
                 margin = (same and row.gap >= 1.15) or numbered or (row.bare and alone)
+                # Below a running title the text starts at one height; below a first line that
+                # a formula follows it does not.
+                same_height = max(inner[(row.side, row.y, row.inner + n)] for n in (-1, 0, 1))
                 title = apart[(row.side, row.y)] >= 0.8 * heights[(row.side, row.y)]
+                title = title and same_height >= 0.4 * heights[(row.side, row.y)]
                 margin = margin or (recurs and title and alone and row.side == "top")
             else:
                 margin = same and recurs and row.gap >= 1.15
@@ -202,10 +208,14 @@ def _without_running_heads(pages: list[list[Line]], body_size: float) -> list[li
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """An outermost row: `y` in points, `gap` to the text in body sizes, `label` a page number."""
+    """An outermost row: `y` and `inner`, the next row's, in 2 points; `gap` to it in body sizes.
+
+    `label` is a page number.
+    """
 
     side: str
     y: int
+    inner: int
     pattern: str
     label: int | None
     bare: bool
@@ -248,6 +258,7 @@ def _edge_rows(lines: Sequence[Line], body_size: float) -> list[_Row]:
                 _Row(
                     side,
                     round(lines[row[0]].y1 / 2),
+                    round(lines[beyond[0]].y1 / 2),
                     re.sub(r"\d+|\b[ivxlc]+\b", "#", text),
                     label,
                     match is not None,

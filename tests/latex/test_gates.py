@@ -47,7 +47,7 @@ def test_precision_and_coverage_are_settings() -> None:
     half = wrap(TEXT)
     written = flow(f"{TEXT[:200]} {extra} {TEXT[200:]}")
     assert Reason.LOW_PRECISION in reasons(written, column(half))[0]
-    assert reasons(written, column(half), gates=Gates(precision=0.5)) == [[]]
+    assert reasons(written, column(half), gates=Gates(precision=0.5, foreign=10)) == [[]]
     shown = column([*half[:4], *wrap(extra), *half[4:]])
     assert Reason.LOW_COVERAGE in reasons(flow(TEXT), shown)[0]
     assert reasons(flow(TEXT), shown, gates=Gates(coverage=0.5)) == [[]]
@@ -104,6 +104,26 @@ def test_a_heading_that_only_the_page_has(size: float, font: str) -> None:
 
     assert faults(TEXT) == [Reason.MISSING_HEADING]
     assert faults(Block(Kind.HEADING, "# Declaration"), TEXT) == []
+
+
+def test_words_that_the_page_has_nowhere() -> None:
+    """Alternative texts, and names of environments that LaTeXML takes for text."""
+    words = ["woman", "dresses", "motorcar"]
+    some = [f"{TEXT[:150]} {' '.join(words[:n])} {TEXT[150:]}" for n in range(4)]
+    many = prose(51, 150)
+    shown = column(wrap(f"{TEXT} {many}"))
+    found = [reasons(flow(f"{text} {many}"), shown) for text in some]
+    assert found == [[[]], [[]], [[]], [[Reason.FOREIGN_WORDS]]]
+
+
+def test_a_citation_that_latexml_lost() -> None:
+    before, after = prose(4, 40)[:-1], prose(5, 40)
+    shown = column(wrap(f"{before} is ugly [11] and {after}"))
+    lost = flow(f"{before} is ugly [?] and {after}")
+    assert reasons(lost, shown) == [[Reason.UNRESOLVED_REFERENCE]]
+    assert reasons(lost, column(wrap(f"{before} is ugly [?] and {after}"))) == [[]]
+    asked = f"{before} is it ugly? (Or not?) {after}"
+    assert reasons(flow(asked), column(wrap(asked))) == [[]]
 
 
 def test_a_bold_keyword_is_no_heading() -> None:

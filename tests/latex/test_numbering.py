@@ -5,9 +5,11 @@ from __future__ import annotations
 import pymupdf
 import pytest
 
+from dsvl_data.latex.align import align
 from dsvl_data.latex.article import Article, Block, Kind
+from dsvl_data.latex.pdf_words import read_pdf_pages
 from tests.latex.test_align import aligned, prose
-from tests.latex.typeset import Line, column, wrap
+from tests.latex.typeset import Line, column, page, wrap
 
 ONE, TWO = prose(31, 50), prose(32, 50)
 
@@ -121,3 +123,29 @@ def test_equations() -> None:
     for n, row in enumerate(("a = b", "c = d"), 1):
         shown += [(150, 180 + 20 * n, row), (40 + width - 17, 180 + 20 * n, f"(2.{n})")]
     assert made(block, shown=shown) == block.markdown.replace("(3.", "(2.")
+
+
+@pytest.mark.parametrize("latin", ["1", "*"])
+def test_footnotes(latin: str) -> None:
+    """LaTeXML counts the thanks on the title page, too."""
+    note = "Lighthouses were meant, not lanterns."
+    text = f"{prose(36, 30)[:-1]} gull² stone."
+    article = Article(
+        (Block(Kind.PARAGRAPH, text),),
+        footnotes=(Block(Kind.FOOTNOTE, f"Footnote 2: {note}", "2", anchor=0),),
+    )
+    document = pymupdf.open()
+    page(document, column(wrap(text.replace("²", latin))))
+    document[0].insert_text((40, 400), f"{latin} {note}", fontsize=7, fontname="tiro")
+    (aligned_page,) = align(article, read_pdf_pages(document))
+    raised = {"1": "¹"}.get(latin, latin)
+    assert aligned_page.text == f"{text.replace('²', raised)}\n\nFootnote {latin}: {note}"
+
+
+@pytest.mark.parametrize("name", [r"\linenumbers", "{extract}"])
+def test_the_name_of_a_macro_that_shows_nothing(name: str) -> None:
+    before, after = prose(37, 14)[:-1], prose(38, 14)
+    block = Block(Kind.PARAGRAPH, f"{before} {name} {after}")
+    assert made(block, shown=column(wrap(f"{before} {after}"), y=180)) == f"{before} {after}"
+    shown = column(wrap(f"{before} METAFONT {after}"), y=180)
+    assert made(block, shown=shown) == block.markdown

@@ -118,3 +118,17 @@ def test_the_stamp_of_arxiv_goes() -> None:
     words = [word.text for word in read_pdf_pages(document)[0].words]
     assert not any("arXiv" in word for word in words)
     assert len(words) == 100
+
+
+def test_a_first_line_before_a_formula_is_no_running_title() -> None:
+    """It stands apart, at one height on every page; what follows it does not."""
+    titles = ["Now gulls appear", "Then boats arrive", "So harbours fill", "Thus lanterns glow"]
+
+    def pages(step: int) -> list[str]:
+        tops = [(40.0, 60.0, title) for title in titles]
+        bodies = [column([PROSE] * 12, y=90 + step * n) for n in range(4)]
+        shown = read(*([top, *body] for top, body in zip(tops, bodies, strict=True)))
+        return [" ".join(words) for words in shown]
+
+    assert all(text.startswith(title) for text, title in zip(pages(9), titles, strict=True))
+    assert all(text.startswith(PROSE) for text in pages(0))
