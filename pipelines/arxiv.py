@@ -41,7 +41,7 @@ from dsvl_data.pipeline import (
     Pipeline,
     Settings,
 )
-from dsvl_data.read.article_source import find_roots, own_pdfs, unpack_source
+from dsvl_data.read.article_source import Candidate, find_roots, own_pdfs, unpack_source
 from dsvl_data.read.arxiv import list_articles, read_article, resolve_article, split_article
 from dsvl_data.render.raster import encode, rasterise
 from dsvl_data.sample import Image, Sample, Text
@@ -53,10 +53,19 @@ VERSION = "1"
 
 #: Main files of one submission that are tried against its PDF, and PDFs that are tried.
 _MOST_ROOTS, _MOST_PDFS = 4, 3
-#: A file with a lower score is no article (a letter, slides): see `find_roots`.
+#: A file with a lower score is hardly an article: see `find_roots`.
 _LEAST_SCORE = -20
 #: A PDF whose score is this near the best one's is tried too: see `own_pdfs`.
 _NEAR_SCORE = 15
+#: What may be the article, or a part of it (see `article_source.Role`).
+_PAPERS = frozenset(("article", "supplement", "plain"))
+#: What is told of a main file that no page shows.
+_BESIDE: Mapping[str, str] = {
+    "article": "another main file; no page shows its text",
+    "supplement": "a supplement; no page shows its text",
+    "letter": "a letter or a rebuttal",
+    "slides": "slides, a poster or a life",
+}
 #: What may be mended by letting the model read the PDF.
 _FOR_MODEL = frozenset(
     (
@@ -72,8 +81,11 @@ _FOR_MODEL = frozenset(
         Reason.TOO_LARGE,
     )
 )
-#: One article that explains so much of its PDF needs no second main file.
-_EXPLAINED = 0.85
+#: One article that explains so much of its PDF needs no second main file, and a PDF of which it
+#: explains so little is not its own.
+_EXPLAINED, _STRANGE = 0.85, 0.2
+#: A main file whose score is so far behind the best one's is no second article.
+_FAR_SCORE = 45
 
 
 class GateOptions(Settings):
@@ -189,6 +201,8 @@ class _Paper:
     drafts: list[_Draft] = field(default_factory=list)
     failure: DocumentError | None = None
     latexml_seconds: float = 0.0
+    #: Main files that no page took its text from, each with what it seems to be.
+    beside: list[tuple[str, str]] = field(default_factory=list)
 
 
 class ArxivConverter:
@@ -259,8 +273,11 @@ class ArxivConverter:
     ) -> tuple[list[_Draft], bytes]:
         """Return the PDF that the source explains best, and a draft for each of its pages.
 
-        Where several main files may be the article, each is tried, and each page takes its text
-        from the one that agrees with it best: arXiv joins the PDFs of all of them.
+        Where several main files may be the article, each is tried against each PDF. The likeliest
+        file that explains a PDF at all says which one is the article's; each page of it takes its
+        text from the file that agrees with it best: arXiv joins the PDFs of all of them. Letters,
+        slides and what is far less likely come after, where those explain nothing: the paper that
+        LaTeXML gives up on is not replaced by its rebuttal.
         """
         roots = find_roots(folder)
         if not roots:
@@ -271,26 +288,55 @@ class ArxivConverter:
             )
         if not pdfs:
             raise DocumentError(Reason.NO_PDF, "no PDF beside the source")
-        best: list[_Draft] = []
-        failures: list[DocumentError] = []
-        likely = [root.path for root in roots if root.score >= _LEAST_SCORE]
-        for root in (likely or [roots[0].path])[:_MOST_ROOTS]:
+        papers = [root for root in roots if root.role in _PAPERS] or roots
+        likely = [root for root in papers if _is_likely(root, papers[0])] or papers[:1]
+        best: dict[int, list[_Draft]] = {at: [] for at in range(len(pdfs))}
+        failures = self._try(paper, likely, pdfs, best, folder)
+        if not failures and max(map(_explained, best.values())) < _STRANGE:
+            others = [root for root in roots if root not in likely and root.role != "piece"]
+            self._try(paper, others, pdfs, best, folder)
+        chosen = max(best, key=lambda at: _explained(best[at]))
+        if not best[chosen]:
+            raise failures[0]
+        shown = {draft.root for draft in best[chosen]}
+        paper.beside = [
+            (root.path, _BESIDE[root.role])
+            for root in roots
+            if root.role in _BESIDE and root.path not in shown
+        ]
+        return best[chosen], pdfs[chosen]
+
+    def _try(
+        self,
+        paper: _Paper,
+        roots: Sequence[Candidate],
+        pdfs: Sequence[bytes],
+        best: dict[int, list[_Draft]],
+        folder: Path,
+    ) -> list[DocumentError]:
+        """Judge main files against the PDFs whose numbers are in `best`; returns what failed.
+
+        `best` keeps each page's best draft; once a file explains a PDF, it keeps that PDF only.
+        """
+        failures = []
+        for root in roots[:_MOST_ROOTS]:
             try:
-                made = self._run_latexml(paper, folder, root)
+                made = self._run_latexml(paper, folder, root.path)
                 article = read_html(made.html)
-                tried = [(self._align(made, article, root, pdf), pdf) for pdf in pdfs]
+                tried = {at: self._align(made, article, root.path, pdfs[at]) for at in best}
             except DocumentError as error:
                 failures.append(error)
                 continue
-            drafts, pdf = max(tried, key=lambda one: _explained(one[0]))
-            pdfs = [pdf]
-            pairs = zip(best, drafts, strict=True) if best else ()
-            best = [max(pair, key=lambda draft: draft.fit) for pair in pairs] or drafts
-            if _explained(best) >= _EXPLAINED:
+            own = max(tried, key=lambda at: _explained(tried[at]))
+            for at in list(best):
+                if at != own and _explained(tried[own]) >= _STRANGE:
+                    del best[at]
+                    continue
+                pairs = zip(best[at], tried[at], strict=True) if best[at] else ()
+                best[at] = [max(pair, key=lambda draft: draft.fit) for pair in pairs] or tried[at]
+            if max(map(_explained, best.values())) >= _EXPLAINED:
                 break
-        if not best:
-            raise failures[0]
-        return best, pdfs[0]
+        return failures
 
     def _run_latexml(self, paper: _Paper, folder: Path, root: str) -> Latexml:
         """Run LaTeXML; all main files of an article together have the time of one."""
@@ -386,6 +432,8 @@ class ArxivConverter:
                 scores={**draft.scores, "language_confidence": language.confidence},
                 extras=extras,
             )
+        for root, detail in paper.beside:
+            yield document.dropped(Reason.BESIDE_ARTICLE, item=root, detail=detail)
 
 
 def _read_by_model(model: NougatModel, papers: Sequence[_Paper]) -> None:
@@ -428,6 +476,12 @@ def _open_pdf(data: bytes) -> Iterator[pymupdf.Document]:
 def _explained(drafts: Sequence[_Draft]) -> float:
     """The share of a PDF that its drafts agree with."""
     return sum(draft.fit for draft in drafts) / max(1, len(drafts))
+
+
+def _is_likely(root: Candidate, best: Candidate) -> bool:
+    """Whether a main file may be the article, or one of those that its PDF was joined from."""
+    near = root.role == "supplement" or root.score >= best.score - _FAR_SCORE
+    return near and root.score >= _LEAST_SCORE
 
 
 def _shows(text: str, name: str) -> bool:

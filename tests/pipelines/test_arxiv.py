@@ -155,9 +155,73 @@ def test_two_main_files_share_one_pdf(converter: ArxivConverter, tmp_path: Path)
     both = pdf(f"{HARBOUR}\n\n{ORCHARD}", f"{COPPER}\n\n{LIGHTHOUSE}")
     made = documents(tmp_path, {"2401.00003.tar.gz": tar(files), "2401.00003.pdf": both})
     samples, drops = split(converter(made))
-    assert not drops
+    assert [(drop.item, drop.reason) for drop in drops] == [("rebuttal.tex", Reason.BESIDE_ARTICLE)]
     roots = [sample.provenance.details["root"] for sample in samples]
     assert roots == ["main.tex", "supplement.tex"]
+
+
+def folder_of(folder: Path, files: Mapping[str, str | bytes]) -> list[Document]:
+    """One article that lies as a plain folder of files, its PDF among them."""
+    made = documents(
+        folder,
+        {
+            f"paper/{name}": content.encode() if isinstance(content, str) else content
+            for name, content in files.items()
+        },
+    )
+    assert len(made) == 1
+    return made
+
+
+REBUTTAL = (
+    "\\documentclass{article}\n\\begin{document}\nWe thank the referee for the careful reading.\n\n"
+    f"{COPPER}\n\n" + f"{LIGHTHOUSE}\n\n" * 3 + "\\end{document}" + "\n% padding" * 9000
+)
+REBUTTAL_PDF = pdf(
+    f"We thank the referee for the careful reading.\n\n{COPPER}", "\n\n".join([LIGHTHOUSE] * 3)
+)
+
+
+def test_a_rebuttal_with_a_pdf_of_its_own_does_not_replace_the_paper(
+    converter: ArxivConverter, tmp_path: Path
+) -> None:
+    files = {"zz.tex": MAIN, "zz.pdf": PAPER, "answers.tex": REBUTTAL, "answers.pdf": REBUTTAL_PDF}
+    samples, drops = split(converter(folder_of(tmp_path, files)))
+    assert [sample.provenance.details["root"] for sample in samples] == ["zz.tex"] * 2
+    assert [(drop.item, drop.reason) for drop in drops] == [("answers.tex", Reason.BESIDE_ARTICLE)]
+    assert "rebuttal" in drops[0].detail
+
+
+def test_a_rebuttal_does_not_stand_in_for_a_paper_that_fails(
+    converter: ArxivConverter, tmp_path: Path
+) -> None:
+    looped = MAIN.replace("Its hum", r"\def\a{\b}\def\b{\a}\a Its hum")
+    files = {
+        "zz.tex": looped,
+        "zz.pdf": PAPER,
+        "answers.tex": REBUTTAL,
+        "answers.pdf": REBUTTAL_PDF,
+    }
+    (document,) = folder_of(tmp_path, files)
+    samples, drops = split(converter([replace(document, limits=Limits(seconds=6))]))
+    assert not samples
+    assert [(drop.item, drop.reason) for drop in drops] == [("", Reason.TIMEOUT)]
+
+
+def test_of_two_papers_in_a_folder_the_other_is_named(
+    converter: ArxivConverter, tmp_path: Path
+) -> None:
+    head = "\\documentclass{article}\n\\title{Of mills}\n\\begin{document}\n"
+    other = f"{head}{COPPER}\n\n{LIGHTHOUSE}\n\\end{{document}}"
+    files = {
+        "a.tex": MAIN,
+        "a.pdf": PAPER,
+        "b.tex": other,
+        "b.pdf": pdf(f"{COPPER}\n\n{LIGHTHOUSE}"),
+    }
+    samples, drops = split(converter(folder_of(tmp_path, files)))
+    assert {sample.provenance.details["root"] for sample in samples} == {"a.tex"}
+    assert [(drop.item, drop.reason) for drop in drops] == [("b.tex", Reason.BESIDE_ARTICLE)]
 
 
 @pytest.mark.parametrize(
@@ -184,8 +248,8 @@ def test_what_cannot_be_used_says_why(
     [
         ("Its hum", r"$\unheardof$ Its hum"),
         ("Its hum", r"\unheardof hum"),
-        ("Its hum", r"Its \unheardof{hum}"),
-        ("parishes at night.", r"parishes at night\unheardof."),
+        ("the mill, where", r"the \unheardof{}, where"),
+        ("could be heard", r"\emph{could \unheardof heard}"),
         (LIGHTHOUSE, rf"\begin{{unheardof}}{LIGHTHOUSE}\end{{unheardof}}"),
         (LIGHTHOUSE, rf"\begin{{unheardof}}[one] {LIGHTHOUSE} \end{{unheardof}}"),
     ],
