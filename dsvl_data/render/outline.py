@@ -273,10 +273,11 @@ class Outline:
             element = etree.SubElement(parent.element, name)
             if implicit and name in _STRUCTURES:
                 self._implied.add(element)
-        if self._direction != parent.direction:
-            element.set("dir", self._direction)
-        if self._language != parent.language:
-            element.set("lang", self._language)
+        if name != "pre":  # code is in no human language, and is written from the left
+            if self._direction != parent.direction:
+                element.set("dir", self._direction)
+            if self._language != parent.language:
+                element.set("lang", self._language)
         made = _Open(element, name, self._direction, self._language, implicit, lines)
         self._open.append(made)
         self._fresh()

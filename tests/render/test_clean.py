@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from lxml import etree
 from PIL import Image
@@ -393,6 +393,7 @@ PIECES = (
 
 
 @settings(max_examples=80, deadline=None)
+@example(["<span dir=rtl>", "<pre>", "a"])
 @given(st.lists(st.one_of(st.sampled_from(PIECES), st.sampled_from("abcdefgh")), max_size=40))
 def test_any_soup_keeps_its_words_and_meets_the_contract(pieces: list[str]) -> None:
     markup = "<body>" + "".join(pieces)
