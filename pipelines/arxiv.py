@@ -25,9 +25,9 @@ from pydantic import Field
 from dsvl_data.language import identify
 from dsvl_data.latex.align import align
 from dsvl_data.latex.article import Article
+from dsvl_data.latex.dollars import formula_with_dollar
 from dsvl_data.latex.gates import DEFAULT_GATES, Gates, check_page
 from dsvl_data.latex.latexml import Latexml, latexml_version, run_latexml
-from dsvl_data.latex.nougat_markdown import formula_with_dollar
 from dsvl_data.latex.nougat_markdown import read_article as read_html
 from dsvl_data.latex.pdf_words import read_pdf_pages
 from dsvl_data.outcome import DocumentError, Reason, UserError

@@ -65,7 +65,7 @@ def drop(element: Element) -> None:
     parent.remove(element)
 
 
-def _become_text(element: Element, text: str) -> None:
+def become_text(element: Element, text: str) -> None:
     for child in list(element):
         element.remove(child)
     element.text = text
@@ -82,11 +82,11 @@ def _surround(element: Element, opening: str, closing: str) -> None:
 
 
 def _missing_citation(element: Element) -> None:
-    _become_text(element, "?")
+    become_text(element, "?")
 
 
 def _missing_label(element: Element) -> None:
-    _become_text(element, "??")
+    become_text(element, "??")
 
 
 def _number(element: Element) -> None:
@@ -317,7 +317,7 @@ def _float(element: Element) -> None:
 def _raised(sup: Element) -> None:
     """Numbers in a list, as authors' affiliations are, raised like the single ones."""
     if not len(sup) and _RAISED_LIST.fullmatch(sup.text or ""):
-        _become_text(sup, sup.text.translate(_RAISED_DIGITS))
+        become_text(sup, sup.text.translate(_RAISED_DIGITS))
 
 
 _RAISED_LIST = re.compile(r"\s*\d+(?:\s*[,;–-]\s*\d+)+\s*", re.ASCII)

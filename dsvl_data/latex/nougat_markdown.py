@@ -38,6 +38,7 @@ from dsvl_data.latex.parser_tree import (
     NUMBER_OPEN,
     PROGRAM_MARK,
     REFERENCE_MARK,
+    UNDEFINED_MARK,
     names,
 )
 from dsvl_data.latex.prepass import prepare
@@ -61,6 +62,7 @@ _BLOCKS = (
 
 _FORMULA = re.compile(f"{FORMULA_MARK}(\\d+){FORMULA_MARK}")
 _NOTE = re.compile(f"{NOTE_MARK}(\\d+){NOTE_MARK}")
+_UNDEFINED = re.compile(f"{UNDEFINED_MARK}(\\d+){UNDEFINED_MARK}")
 _LABEL = re.compile(f"{LABEL_OPEN}(.*?){LABEL_CLOSE}", re.DOTALL)
 _NUMBERED = re.compile(f"{NUMBER_OPEN}(.*?){NUMBER_CLOSE}", re.DOTALL)
 _OTHER_MARKS = re.compile(
@@ -81,7 +83,7 @@ def read_article(html: bytes) -> Article:
     table beyond any real one) or `EMPTY_DOCUMENT` (nothing to read in it).
     """
     prepared = prepare(html)
-    writer = _Writer(prepared.formulas)
+    writer = _Writer(prepared.formulas, prepared.undefined)
     return writer.article(parse(prepared.article), [parse(note) for note in prepared.notes])
 
 
@@ -129,10 +131,12 @@ class _Writer:
     """Walks Nougat's tree once and writes blocks."""
 
     formulas: tuple[str, ...]
+    undefined: tuple[str, ...]
     flow: list[Block] = field(default_factory=list)
     floats: list[Block] = field(default_factory=list)
     _called: list[int] = field(default_factory=list)  # notes called by the text just made
     _anchors: dict[int, int] = field(default_factory=dict)  # note: block of the flow
+    _waiting: str = ""  # names that stand alone, as that of an environment before its text
     _holding: dict[int, bool] = field(default_factory=dict)  # id of an element: blocks in it?
 
     def article(self, document: Found, notes: list[Found]) -> Article:
@@ -140,6 +144,10 @@ class _Writer:
             raw = format_elements(document.title.children)
             self._emit(self.flow, Block(Kind.TITLE, f"# {self._line(raw)}".rstrip()))
         self._walk(document.children, self.flow)
+        if self._waiting and self.flow:
+            last = self.flow[-1]
+            self.flow[-1] = replace(last, markdown=last.markdown + self._text(self._waiting))
+            self._waiting = ""
         if not self.flow and not self.floats:
             raise DocumentError(Reason.EMPTY_DOCUMENT, "LaTeXML's article has no text")
         footnotes = [self._footnote(index, note) for index, note in enumerate(notes)]
@@ -153,13 +161,21 @@ class _Writer:
         text = _OTHER_MARKS.sub("", _NOTE.sub("", raw))
         text = _LINE_ENDS.sub("\n", _RUNS_OF_SPACES.sub(" ", text)).strip()
         text = _EMPTY_LINES.sub("", text)
-        return self._with_formulas(text.replace(CODE_SPACE, " "))
+        return self._with_tex(text.replace(CODE_SPACE, " "))
 
     def _line(self, raw: str) -> str:
         return self._text(raw.replace("\n", " "))
 
-    def _with_formulas(self, text: str) -> str:
+    def _with_tex(self, text: str) -> str:
+        """Formulas and undefined names in the place of their marks."""
+        text = _UNDEFINED.sub(self._undefined_name, text)
         return _FORMULA.sub(lambda match: self.formulas[int(match[1])], text)
+
+    def _undefined_name(self, match: re.Match[str]) -> str:
+        r"""A name as an author writes it: TeX ate the space between `\name` and a letter."""
+        name = self.undefined[int(match[1])]
+        after = match.string[match.end() : match.end() + 1]
+        return f"{name} " if after.isalpha() and name[-1:].isalpha() else name
 
     def _emit(self, out: list[Block], block: Block) -> None:
         if out is self.flow:
@@ -209,7 +225,11 @@ class _Writer:
         run.clear()
         for font in reversed(fonts):
             wrapped = [font(children=wrapped)]
-        raw = format_elements(wrapped)
+        raw = self._waiting + format_elements(wrapped)
+        self._waiting = ""
+        if not _WORTH_WRITING.search(_UNDEFINED.sub("", raw)):  # names are part of what follows
+            self._waiting = "".join(match[0] for match in _UNDEFINED.finditer(raw))
+            return
         if item is not None and item.bullet:
             label = _LABEL.search(raw)
             if label is not None:
@@ -319,7 +339,7 @@ class _Writer:
         self._called.extend(int(index) for index in _NOTE.findall(raw))
         text = _OTHER_MARKS.sub("", _NOTE.sub("", raw.replace("\n", " ")))
         text = _RUNS_OF_SPACES.sub(" ", text).strip(" ")
-        return self._with_formulas(text.replace(CODE_SPACE, " ").rstrip())
+        return self._with_tex(text.replace(CODE_SPACE, " ").rstrip())
 
     # ------------------------------------------------------------ outside the flow
 

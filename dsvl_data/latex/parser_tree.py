@@ -24,6 +24,9 @@ LABEL_OPEN, LABEL_CLOSE = "\ufdd4", "\ufdd5"  # around an item's printed label
 NUMBER_OPEN, NUMBER_CLOSE = "\ufdd6", "\ufdd7"  # around what numbers a heading or a caption
 REFERENCE_MARK = "\ufdd8"  # begins an item of the bibliography
 PROGRAM_MARK = "\ufdd9"  # begins a listing of source code, and none of an algorithm
+UNDEFINED_MARK = (
+    "\ufdda"  # stands for the name of an undefined macro: the mark, its index, the mark
+)
 
 ANY_MARK = re.compile("[\ufdd0-\ufdef]")
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from dsvl_data.latex.mending import drop, mend, set_classes
+from dsvl_data.latex.mending import become_text, drop, mend, set_classes
 from dsvl_data.latex.nougat_import import Tag
 from dsvl_data.latex.parser_tree import (
     ANY_MARK,
     FORMULA_MARK,
     NOTE_MARK,
+    UNDEFINED_MARK,
     UNSEEN,
     Element,
     classes_of,
@@ -31,11 +32,16 @@ MAX_DEPTH = 400  # of the HTML; LaTeXML's deepest real nesting is about 40
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """The tree for Nougat's parser: the body, the notes that stood in it, and the formulas."""
+    r"""The tree for Nougat's parser: the body, the notes that stood in it, and the formulas.
+
+    `undefined` are the macros (`\name`) and environments (`{name}`) that nothing defines, one for
+    each place where one is used: what the page shows there is not in the text.
+    """
 
     article: Tag
     notes: tuple[Tag, ...]
     formulas: tuple[str, ...]
+    undefined: tuple[str, ...] = ()
 
 
 def prepare(html: bytes) -> Prepared:
@@ -47,6 +53,7 @@ def prepare(html: bytes) -> Prepared:
     article = _article(html)
     _drop_unseen(article)
     formulas = _take_formulas(article)
+    undefined = _take_undefined(article)
     _check_depth(article)
     mend(article)
     notes = _take_notes(article)
@@ -54,6 +61,7 @@ def prepare(html: bytes) -> Prepared:
         article=to_tag(article),
         notes=tuple(to_tag(note) for note in notes),
         formulas=tuple(formulas),
+        undefined=tuple(undefined),
     )
 
 
@@ -89,7 +97,7 @@ _DROPPED_TAGS = names(
     "head title input button select textarea form"
 )
 _DROPPED_CLASSES = names(
-    "ltx_page_footer ltx_page_logo ltx_rule ltx_note_type ltx_ERROR ltx_picture ltx_author_before"
+    "ltx_page_footer ltx_page_logo ltx_rule ltx_note_type ltx_picture ltx_author_before"
 )
 
 
@@ -165,6 +173,22 @@ def _take_formulas(article: Element) -> list[str]:
         math.set("alttext", f"{FORMULA_MARK}{len(formulas)}{FORMULA_MARK}")
         formulas.append(tex)
     return formulas
+
+
+def _take_undefined(article: Element) -> list[str]:
+    """Take the names of what nothing defines out of the text, and leave their marks."""
+    undefined: list[str] = []
+    for element in list(article.iter("span", "div", "p")):
+        classes = classes_of(element)
+        if "ltx_ERROR" not in classes:
+            continue
+        name = "".join(element.itertext()).strip()
+        if "undefined" not in classes or not name:  # a remark of LaTeXML's own
+            drop(element)
+            continue
+        become_text(element, f"{UNDEFINED_MARK}{len(undefined)}{UNDEFINED_MARK}")
+        undefined.append(name)
+    return undefined
 
 
 _NO_CALL = names("ltx_role_footnotetext ltx_role_margin")  # their mark is not in the text

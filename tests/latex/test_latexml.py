@@ -99,6 +99,25 @@ def test_packages_made_of_expl3_end_and_are_understood(folder: Path) -> None:
     assert result.errors == 0
 
 
+def test_quantities_are_tex_within_formulas_too(folder: Path) -> None:
+    result = convert(
+        folder,
+        r"""$x=\SI{3}{\metre}$, $\qty{3.5}{\kilo\gram\per\second}$, \unit{\micro\metre},
+        $v=\num{1e5}$, \SIrange{1}{5}{\percent}, \ang{30}, \SI{20}{\degreeCelsius}""",
+        preamble=r"\usepackage{siunitx}",
+    )
+    assert formulas(result) == [
+        r"x={3\,\mathrm{m}}",
+        r"{3.5\,\mathrm{kg}\,{\mathrm{s}}^{-1}}",
+        r"\mathrm{{\mu}m}",
+        r"v={1\times{10}^{5}}",
+        r"1\,\mathrm{\%}\text{{ to }}5\,\mathrm{\%}",
+        r"30{}^{\circ}",
+        r"20\,\mathrm{{}^{\circ}\mathrm{C}}",
+    ]
+    assert (result.undefined, result.errors) == ((), 0)
+
+
 def test_packages_that_latexml_does_not_know(folder: Path) -> None:
     (folder / "paper.bbl").write_text(
         r"""\entry{k}{article}{}

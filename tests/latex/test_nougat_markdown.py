@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsvl_data.latex.article import Article, Block, Kind
+from dsvl_data.latex.dollars import formula_with_dollar
 from dsvl_data.latex.nougat_markdown import read_article
 from dsvl_data.outcome import DocumentError, Reason
 
@@ -234,6 +235,33 @@ def test_lists_made_of_spans_are_lists() -> None:
     text = '<span class="ltx_para"><span class="ltx_p">one</span></span>'
     body = f'<span class="ltx_itemize">{entry.format(text)}{entry.format("two")}</span>'
     assert flow(para(body)) == ["* one", "* two"]
+
+
+def test_the_name_of_an_undefined_macro_is_kept() -> None:
+    """So that a page which lacks what it shows is known."""
+    name = '<span class="ltx_ERROR undefined">\\PTPTeX</span>'
+    assert flow(para(f"when using {name}, we")) == ["when using \\PTPTeX, we"]
+    assert flow(para(f"when using {name}we <i>do</i>")) == ["when using \\PTPTeX we _do_"]
+    name = '<span class="ltx_ERROR undefined">{my_*box*}</span>'
+    assert flow(para(f"when {name}we")) == ["when {my_*box*}we"]
+    alone = f'<div class="ltx_para">{name}</div>'
+    assert flow(para("One.") + alone + para("two") + alone) == ["One.", "{my_*box*}two{my_*box*}"]
+    assert flow(para('so <span class="ltx_ERROR malformed">no p in p</span> it is')) == ["so it is"]
+
+
+@pytest.mark.parametrize(
+    ("text", "broken"),
+    [
+        (r"\(x=$3\) and", "x=$3"),
+        (r"so \[\frac{a}{$b$}\] it is", r"\frac{a}{$b$}"),
+        (r"\(\text{if $x$ is {$y$}}$\)", r"\text{if $x$ is {$y$}}$"),
+        (r"\(\text{if {a} $x$}\hbox{$y$}\mbox{$z$}\)", ""),
+        (r"costs $3, \(x=\$3\) and $5", ""),
+        (r"\(a\\$\)", r"a\\$"),
+    ],
+)
+def test_a_dollar_in_a_formula_is_found(text: str, broken: str) -> None:
+    assert formula_with_dollar(text) == broken
 
 
 def test_what_latexml_adds_to_a_reference_for_the_web_is_left_out() -> None:
