@@ -15,6 +15,7 @@ from itertools import pairwise
 
 from dsvl_data.latex.article import Article, Block, Kind
 from dsvl_data.latex.matching import Pair
+from dsvl_data.latex.pdf_words import PdfLine
 from dsvl_data.latex.sequences import BlockWords, PdfStream
 from dsvl_data.latex.words import split_words
 
@@ -70,7 +71,8 @@ def differences(
             if not blocks.words[k].opaque:
                 by_block.setdefault(blocks.block[k], []).append(k)
         heading = blocks.block[a]
-        if not by_block and b - j > 1 and blocks.block[i] != heading:
+        alone = b - j > 1 and not row_before(stream, j + 1)[0]  # no number of a page in a contents
+        if not by_block and alone and blocks.block[i] != heading:
             start = blocks.words[a].start
             yield Difference(
                 source,
@@ -96,6 +98,28 @@ def differences(
                     before,
                     after,
                 )
+
+
+def row_before(stream: PdfStream, place: int) -> tuple[str, str]:
+    """What stands left of a word on its row; and, if that is nothing, the line above."""
+    number, index = stream.page[place], stream.line[place]
+    lines, words = stream.pages[number].lines, stream.pages[number].words
+    start = end = stream.word[place]
+    while start > 0 and words[start - 1].line == index:
+        start -= 1
+    text = " ".join(word.text for word in words[start:end])
+    here = lines[index]
+    above = index - 1
+    while above >= 0 and _same_row(lines[above], here):
+        text = f"{lines[above].text} {text}".strip()
+        above -= 1
+    if not text and above >= 0 and 0 < here.y1 - lines[above].y1 < 4 * here.size:
+        return "", lines[above].text
+    return text, ""
+
+
+def _same_row(left: PdfLine, right: PdfLine) -> bool:
+    return abs(left.y1 - right.y1) < 0.5 * right.size and left.x1 <= right.x0 + 1
 
 
 def _around(stream: PdfStream, start: int, end: int) -> tuple[str, str]:
@@ -289,7 +313,7 @@ def _numbers_cited(difference: Difference) -> tuple[int, int, str] | None:
     low, high = len(difference.before), len(difference.before) + len(difference.shown)
     row = difference.before + difference.shown + difference.after
     ours = _overlapping(difference.block.markdown, difference.start, difference.end)
-    theirs = _overlapping(row, low - 1, high + 1)  # over the spaces
+    theirs = _overlapping(row, low - 2, high + 2)  # over spaces and a full stop
     if ours is None or theirs is None:
         return None
     if ours.group() == theirs.group() or "?" in theirs.group():

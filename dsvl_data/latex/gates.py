@@ -65,7 +65,7 @@ def check_page(aligned: AlignedPage, page: PdfPage, gates: Gates = DEFAULT_GATES
     if aligned.torn:
         faults.append(Fault(Reason.TORN_BLOCK, f"{aligned.torn} blocks"))
     for difference in aligned.differences:
-        faults.extend(_numbers(difference))
+        faults.extend(_numbers(difference, page))
     faults.extend(_unresolved(aligned, page))
     faults.extend(_equations(aligned, page))
     faults.extend(_captions(aligned, page))
@@ -76,7 +76,7 @@ _DIGITS = re.compile(r"\d+")
 _UNCITED = re.compile(r"\[\s*\?+\s*\]|\(\s*\?+\s*\)|\?\?")
 
 
-def _numbers(difference: Difference) -> Iterator[Fault]:
+def _numbers(difference: Difference, page: PdfPage) -> Iterator[Fault]:
     """Numbers of the text for which the page has another, or none."""
     written, shown = difference.written, difference.shown
     detail = f"{_short(written)!r} where the page shows {_short(shown)!r}"
@@ -89,6 +89,8 @@ def _numbers(difference: Difference) -> Iterator[Fault]:
         missing = not written and re.match(r"\W*(?:[A-Z][.\s]|\d)", shown)
         if missing or not _within(ours, theirs):
             yield Fault(Reason.HEADING_NUMBER, detail)
+    elif difference.block.kind is Kind.FORMULA and _numbered(ours, page):
+        return  # the page has it, on the other side of its formula
     elif not _within(ours, theirs):
         reason = Reason.REFERENCE_NUMBER
         if difference.block.kind is Kind.FORMULA:
@@ -96,6 +98,11 @@ def _numbers(difference: Difference) -> Iterator[Fault]:
         elif difference.source is Source.FLOATS and _labels(difference):
             reason = Reason.CAPTION_NUMBER
         yield Fault(reason, detail)
+
+
+def _numbered(ours: list[str], page: PdfPage) -> bool:
+    shown = {digits for number in page.equations for digits in _DIGITS.findall(number)}
+    return shown.issuperset(ours)
 
 
 def _cites(difference: Difference) -> bool:

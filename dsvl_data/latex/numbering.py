@@ -13,9 +13,9 @@ from itertools import pairwise
 
 from dsvl_data.latex.aligned import AlignedPage
 from dsvl_data.latex.article import Article, Block, Kind
-from dsvl_data.latex.differences import Edit, Source
+from dsvl_data.latex.differences import Edit, Source, row_before
 from dsvl_data.latex.matching import Pair
-from dsvl_data.latex.pdf_words import CAPTION, FLOAT_NAMES, PdfLine
+from dsvl_data.latex.pdf_words import CAPTION, FLOAT_NAMES
 from dsvl_data.latex.sequences import BlockWords, PdfStream
 
 _NUMBER = r"(?:\d+|[A-Z]{1,4}|[a-z])(?:[.\-–]\d+|[.\-–][A-Z]|[.\-–][a-z](?![a-z]))*"
@@ -50,6 +50,8 @@ def label_edits(
             edits = _heading(block, blocks, index, stream, found)
         elif block.kind is Kind.PARAGRAPH and block.markdown.startswith("**"):
             edits = _run_in(block, blocks, index, stream, found)
+        elif block.kind is Kind.REFERENCE and block.number:
+            edits = _reference(block, blocks, index, stream, found)
         elif block.kind in (Kind.FIGURE, Kind.TABLE) or source is Source.FLOATS:
             edits = _caption(block, blocks, index, stream, found)
         for start, end, text, page in edits:
@@ -93,7 +95,7 @@ def footnote_edits(
             continue
         word = stream.pages[stream.page[place]].words[stream.word[place]].text
         fused = _NOTE_MARK.match(word)
-        shown = fused.group() if fused else _row_before(stream, place)[0]
+        shown = fused.group() if fused else row_before(stream, place)[0]
         mark = label.group(1)
         raised = re.compile(rf"(?<![{_RAISED}]){mark.translate(_RAISE)}(?![{_RAISED}])")
         calls = [
@@ -128,7 +130,7 @@ def _heading(
     place = _first(blocks, index, title, found)
     if place is None:
         return
-    shown, above = _row_before(stream, place)
+    shown, above = row_before(stream, place)
     if (shown and not _SHOWN.fullmatch(shown)) or (not shown and _SHOWN.fullmatch(above)):
         return
     start, page = block.markdown.find(" ") + 1, stream.page[place]
@@ -147,9 +149,31 @@ def _run_in(
     place = _first(blocks, index, m.end(), found) if m else None
     if m is None or place is None:
         return
-    shown, _ = _row_before(stream, place)
+    shown, _ = row_before(stream, place)
     if _RUN_IN_LABEL.fullmatch(shown):
         yield m.end(), m.end(), f"{shown} ", stream.page[place]
+
+
+def _reference(
+    block: Block, blocks: BlockWords, index: int, stream: PdfStream, found: Mapping[int, int]
+) -> Iterator[_Change]:
+    """The label of a bibliography's item, where the page shows none of it."""
+    start = block.markdown.find(block.number)
+    end = start + len(block.number)
+    labels = [i for i in range(*blocks.first[index : index + 2]) if blocks.words[i].start < end]
+    place = _first(blocks, index, end, found)
+    if not 0 <= start <= 4 or "[" in block.markdown[:start] or place is None:
+        return
+    if any(i in found for i in labels):
+        return
+    shown, _ = row_before(stream, place)
+    if not shown:
+        yield start, end + block.markdown[end:].startswith(" "), "", stream.page[place]
+    elif _REFERENCE_LABEL.fullmatch(shown):
+        yield start, end, shown, stream.page[place]
+
+
+_REFERENCE_LABEL = re.compile(r"\[[^\[\]]+\]|\(\d+\)|\d+\.?")
 
 
 def _caption(
@@ -188,7 +212,7 @@ def _line_numbers(
         if place is None:
             shown.append((None, -1))
             continue
-        label, _ = _row_before(stream, place)
+        label, _ = row_before(stream, place)
         plain = label == "" or re.fullmatch(r"\d+[:.]?", label)
         shown.append((label if plain else None, stream.page[place]))
     known = [label for label, _ in shown if label is not None]
@@ -222,28 +246,6 @@ def _found_at(start: int, blocks: BlockWords, index: int, found: Mapping[int, in
     """Whether the word that starts at a place of the Markdown is on the page."""
     words = range(blocks.first[index], blocks.first[index + 1])
     return any(blocks.words[i].start == start and i in found for i in words)
-
-
-def _row_before(stream: PdfStream, place: int) -> tuple[str, str]:
-    """What stands left of a word on its row; and, if that is nothing, the line above."""
-    number, index = stream.page[place], stream.line[place]
-    lines, words = stream.pages[number].lines, stream.pages[number].words
-    start = end = stream.word[place]
-    while start > 0 and words[start - 1].line == index:
-        start -= 1
-    text = " ".join(word.text for word in words[start:end])
-    here = lines[index]
-    above = index - 1
-    while above >= 0 and _same_row(lines[above], here):
-        text = f"{lines[above].text} {text}".strip()
-        above -= 1
-    if not text and above >= 0 and 0 < here.y1 - lines[above].y1 < 4 * here.size:
-        return "", lines[above].text
-    return text, ""
-
-
-def _same_row(left: PdfLine, right: PdfLine) -> bool:
-    return abs(left.y1 - right.y1) < 0.5 * right.size and left.x1 <= right.x0 + 1
 
 
 def _letters(text: str) -> str:

@@ -179,7 +179,8 @@ def _without_running_heads(pages: list[list[Line]], body_size: float) -> list[li
         closed: set[str] = set()
         seen: set[str] = set()
         for row in edges[number]:
-            if row.side in closed or row.size > 1.12 * body_size:
+            often = texts[(row.side, row.y, row.pattern)] >= max(2, 0.25 * len(pages))
+            if row.side in closed or (row.size > 1.12 * body_size and not often):
                 continue
             outermost = row.side not in seen
             seen.add(row.side)

@@ -44,6 +44,7 @@ CAPTION = re.compile(
     re.IGNORECASE,
 )
 _EQUATION_NUMBER = re.compile(r"\((?P<number>[A-Z]?[-.]?\d+(?:[.\-]\d+)*[a-z]?)\)$")
+_FIRST_NUMBER = re.compile(r"\((?P<number>[A-Z]?[-.]?\d+(?:[.\-]\d+)*[a-z]?)\)(?:\s|$)")
 _FOOTNOTE_MARK = re.compile(r"[*∗†‡§¶‖#]|\d{1,3}|[a-z](?=[A-Z]|\b)")
 
 
@@ -183,11 +184,16 @@ def _mark_footnotes(lines: list[Line], body_size: float) -> None:
 def _finish(number: int, lines: list[Line], captions: list[tuple[str, str, int]]) -> PdfPage:
     words: list[PdfWord] = []
     equations: list[str] = []
+    left = min((line.x0 for line in lines), default=0.0)
     right = max((line.x1 for line in lines), default=0.0)
     columns = _right_edges(lines)
     previous: Line | None = None
     for index, line in enumerate(lines):
-        if match := _EQUATION_NUMBER.search(line.text):
+        if (match := _FIRST_NUMBER.match(line.text)) and line.x0 < left + 3:
+            formula = any(math for _, math in line.runs)
+            if formula or match.end() == len(line.text):
+                equations.append(match.group("number"))
+        elif match := _EQUATION_NUMBER.search(line.text):
             ends = line.x1 > right - 3 or any(abs(line.x1 - edge) < 3 for edge in columns)
             lonely = match.start() == 0
             if ends and (lonely or any(math for _, math in line.runs)):

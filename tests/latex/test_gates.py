@@ -174,3 +174,32 @@ def test_equation_numbers() -> None:
     assert reasons(article, shown("2.7")) == [[]]
     unnumbered = flow(one, Block(Kind.FORMULA, r"\[a+b=c\] (2.7)" + "\n\n" + r"\[d\] (2.8)"), two)
     assert Reason.EQUATION_NUMBER in reasons(unnumbered, shown("1.7"))[0]
+
+
+def test_a_number_on_the_left_of_its_equation() -> None:
+    one, two = prose(8, 40), prose(9, 40)
+    formula = Block(Kind.FORMULA, r"(7) \[a=b\]", "7")
+    shown = [
+        *column(wrap(one)),
+        (150.0, 220.0, "a = b"),
+        (40.0, 220.0, "(7)"),
+        *column(wrap(two), y=250),
+    ]
+    assert reasons(flow(one, formula, two), shown) == [[]]
+
+
+def test_the_page_number_in_a_table_of_contents_is_no_heading_number() -> None:
+    entry = Block(Kind.ITEM, "* 2 Lanterns over harbours")
+    heading = Block(Kind.HEADING, "# Introduction")
+    shown = [
+        *column(wrap(TEXT)),
+        (40.0, 200.0, "2 Lanterns over harbours"),
+        (300.0, 200.0, "14"),
+        (40.0, 230.0, "Introduction"),
+        *column(wrap(prose(52, 40)), y=250),
+    ]
+    assert reasons(flow(TEXT, entry, heading, prose(52, 40)), shown) == [[]]
+    alone = [line for line in shown if line[1] != 200.0] + [(40.0, 215.0, "14")]
+    alone.sort(key=lambda line: line[1])
+    found = reasons(flow(TEXT, heading, prose(52, 40)), alone)
+    assert found == [[Reason.HEADING_NUMBER]]

@@ -67,6 +67,7 @@ def test_a_title_in_the_line_of_its_paragraph() -> None:
         ("as in [3], [1] and", "as in [1, 3] and"),
         ("as in [11, 6] and", "as in [7], [8] and"),
         ("as in [5, 6, 7] and", "as in [5]-[7] and"),
+        ("as often [11, 6]. So", "as often [6], [11]. So"),
         ("see Tables 1, 2 and 3 with", "see Tables I, II and III with"),
         ("made on January 1, 2000 by", "made on (Dated: 27 December 2018) by"),
     ],
@@ -123,6 +124,22 @@ def test_equations() -> None:
     for n, row in enumerate(("a = b", "c = d"), 1):
         shown += [(150, 180 + 20 * n, row), (40 + width - 17, 180 + 20 * n, f"(2.{n})")]
     assert made(block, shown=shown) == block.markdown.replace("(3.", "(2.")
+
+
+@pytest.mark.parametrize("shown", ["", "[7] ", "7. "])
+def test_the_label_of_the_first_reference_on_a_page(shown: str) -> None:
+    """There no match before it says where it would have to be."""
+    entry = "M. Gull and D. Boat. Lighthouses and lanterns. Harbour Press, 1979."
+    article = Article(
+        (
+            Block(Kind.PARAGRAPH, ONE),
+            Block(Kind.REFERENCE, f"* Gull and Boat (1979) {entry}", "Gull and Boat (1979)"),
+            Block(Kind.PARAGRAPH, TWO),
+        )
+    )
+    pages = aligned(article, column(wrap(ONE)), column([*wrap(f"{shown}{entry}"), *wrap(TWO)]))
+    assert pages[1].text == f"* {shown}{entry}\n\n{TWO}"
+    assert pages[1].top == 0
 
 
 @pytest.mark.parametrize("latin", ["1", "*"])

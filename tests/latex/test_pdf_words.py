@@ -132,3 +132,14 @@ def test_a_first_line_before_a_formula_is_no_running_title() -> None:
 
     assert all(text.startswith(title) for text, title in zip(pages(9), titles, strict=True))
     assert all(text.startswith(PROSE) for text in pages(0))
+
+
+def test_a_running_title_in_larger_type_goes() -> None:
+    document = pymupdf.open()
+    for n in range(4):
+        page(document, [(40, 40, "")])
+        document[n].insert_text((40, 40), "A guide for authors", fontsize=13, fontname="tiro")
+        for x, y, text in column([f"{PROSE} {n}"] * 12, y=80):
+            document[n].insert_text((x, y), text, fontsize=10, fontname="tiro")
+    first = [" ".join(word.text for word in page.words[:4]) for page in read_pdf_pages(document)]
+    assert first == ["the quick brown fox"] * 4
