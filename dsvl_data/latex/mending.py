@@ -158,6 +158,10 @@ def _author_note(element: Element) -> None:
         ".//*[contains(@class, 'ltx_contact') or contains(@class, 'ltx_role_')]"
     ):
         return
+    _become_note(element)
+
+
+def _become_note(element: Element) -> None:
     set_classes(element, "ltx_note", "ltx_role_thanks")
     content = etree.Element("span", {"class": "ltx_note_outer"})
     content.text, element.text = element.text, None
@@ -170,6 +174,9 @@ def _dates(element: Element) -> None:
     text = (element.text or "").strip()
     if not len(element) and text.startswith("(") and text.endswith(")"):
         element.text = text[1:-1]  # LaTeXML's brackets, not LaTeX's
+    if text.lstrip("(").startswith("Date:"):
+        _become_note(element)  # so the AMS's classes print it
+        return
     set_classes(element, "ltx_para")
 
 

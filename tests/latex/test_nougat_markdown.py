@@ -264,6 +264,16 @@ def test_a_dollar_in_a_formula_is_found(text: str, broken: str) -> None:
     assert formula_with_dollar(text) == broken
 
 
+def test_a_date_below_the_text_of_the_first_page_is_a_note() -> None:
+    """The classes of the AMS print it there, and name it."""
+    date = '<div class="ltx_dates">{}</div>'
+    text = para("A text.")
+    assert flow(date.format("(May 1979)") + text) == ["May 1979", "A text."]
+    article = read(date.format("(Date: May 1979)") + text)
+    assert [block.markdown for block in article.flow] == ["A text."]
+    assert [block.markdown for block in article.footnotes] == ["Footnote: Date: May 1979"]
+
+
 def test_what_latexml_adds_to_a_reference_for_the_web_is_left_out() -> None:
     markdown = "\n".join(
         flow(
