@@ -250,7 +250,6 @@ def test_what_cannot_be_used_says_why(
         ("Its hum", r"\unheardof hum"),
         ("the mill, where", r"the \unheardof{}, where"),
         ("could be heard", r"\emph{could \unheardof heard}"),
-        (LIGHTHOUSE, rf"\begin{{unheardof}}{LIGHTHOUSE}\end{{unheardof}}"),
         (LIGHTHOUSE, rf"\begin{{unheardof}}[one] {LIGHTHOUSE} \end{{unheardof}}"),
     ],
 )
@@ -312,3 +311,13 @@ def test_latexml_has_half_of_the_document_s_time(converter: ArxivConverter, tmp_
     assert [(drop.reason, drop.detail) for drop in drops] == [
         (Reason.TIMEOUT, "LaTeXML took more than 3 s")
     ]
+
+
+def test_an_undefined_environment_that_shows_nothing_of_itself_does_no_harm(
+    converter: ArxivConverter, tmp_path: Path
+) -> None:
+    source = MAIN.replace(LIGHTHOUSE, rf"\begin{{unheardof}}{LIGHTHOUSE}\end{{unheardof}}")
+    files = {"2401.00011.tar.gz": tar({"ms.tex": source}), "2401.00011.pdf": PAPER}
+    samples, drops = split(converter(documents(tmp_path, files)))
+    assert not drops
+    assert samples[1].text == f"{COPPER}\n\n{LIGHTHOUSE}"
