@@ -212,18 +212,18 @@ def _line_numbers(
         if place is None:
             shown.append((None, -1))
             continue
-        label, _ = row_before(stream, place)
-        plain = label == "" or re.fullmatch(r"\d+[:.]?", label)
-        shown.append((label if plain else None, stream.page[place]))
+        before, _ = row_before(stream, place)
+        plain = before == "" or re.fullmatch(r"\d+[:.]?", before)
+        shown.append((before if plain else None, stream.page[place]))
     known = [label for label, _ in shown if label is not None]
     if not known or len(known) < 0.5 * len(shown):
         return
     page = max(page for _, page in shown)
     bare = sum(label == "" for label in known)
-    for m, (label, where) in zip(marks, shown, strict=True):
-        body = block.markdown[m.end() : end]
+    for m, (_, line_end), (label, where) in zip(marks, pairwise(bounds), shown, strict=True):
+        body = block.markdown[m.end() : line_end]
         if not body.strip() and label is None and not _found_at(m.start(), blocks, index, found):
-            yield m.start(), end, "", page  # LaTeXML's own, behind the last line
+            yield m.start(), line_end, "", page  # LaTeXML's own, behind the last line
             continue
         text = label if label is not None else "" if bare > 0.5 * len(known) else m.group("label")
         if text != m.group("label"):
