@@ -242,6 +242,8 @@ def _mended(difference: Difference) -> tuple[int, int, str] | None:
         return None
     if "\n" in text[start:end]:
         return None
+    if text[start:end] == "and others" and (names := re.match(r"et al\b\.?", difference.shown)):
+        return start, end, names.group()
     if (row := _numbers_cited(difference)) is not None:
         return row
     if (change := _date(difference) or _number_row(difference)) is not None:

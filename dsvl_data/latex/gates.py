@@ -138,6 +138,8 @@ def _unresolved(aligned: AlignedPage, page: PdfPage) -> Iterator[Fault]:
     seen = any(UNRESOLVED in difference.shown for difference in aligned.differences)
     if on_page > in_text and not seen:
         yield Fault(Reason.UNRESOLVED_REFERENCE, f"{on_page} on the page, {in_text} in the text")
+    if inside := _IN_FORMULA.search(aligned.text):
+        yield Fault(Reason.UNRESOLVED_REFERENCE, _short(inside.group()))
     parts = (part for part in aligned.parts if part.block.kind is not Kind.CODE)
     ours = sum(len(_OURS.findall(part.text)) for part in (*parts, *aligned.floats))
     theirs = len(_OURS.findall(" ".join(word.text for word in page.words)))
@@ -145,6 +147,7 @@ def _unresolved(aligned: AlignedPage, page: PdfPage) -> Iterator[Fault]:
         yield Fault(Reason.UNRESOLVED_REFERENCE, f"{ours} in the text, {theirs} on the page")
 
 
+_IN_FORMULA = re.compile(r"\\\((?:(?!\\\)).)*\\(?:eq)?ref\{(?:(?!\\\)).)*\\\)")
 _OURS = re.compile(r"\?\?|(?<=[\[(;,\s])\?(?=[\]);,])|(?<=[\[(])\?(?=\W)")
 
 

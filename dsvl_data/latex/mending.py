@@ -199,7 +199,9 @@ def _verbatim(element: Element) -> None:
         for index, line in enumerate(piece.split("\n")):
             if index:
                 row = etree.SubElement(element, "div", {"class": "ltx_listingline"})
-            _append_text(row, UNSEEN.sub("", line).expandtabs(8).replace(" ", "\xa0"))
+            # LaTeXML takes a tab for the ninth letter of TeX's typewriter font.
+            line = UNSEEN.sub("", line.replace("Ψ", "\t")).expandtabs(8)
+            _append_text(row, line.replace(" ", "\xa0"))
 
 
 def _pieces(element: Element) -> Iterator[Element | str]:

@@ -122,6 +122,11 @@ def test_a_citation_that_latexml_lost() -> None:
     lost = flow(f"{before} is ugly [?] and {after}")
     assert reasons(lost, shown) == [[Reason.UNRESOLVED_REFERENCE]]
     assert reasons(lost, column(wrap(f"{before} is ugly [?] and {after}"))) == [[]]
+    noted = f"{before} is ugly \\({{}}^{{\\ref{{foot:itas}}}}\\) and {after}"
+    shown = column(wrap(f"{before} is ugly 2 and {after}"))
+    assert reasons(flow(noted), shown) == [[Reason.UNRESOLVED_REFERENCE]]
+    told = f"{before} says \\ref{{foot}} and \\(x\\) {after}"
+    assert reasons(flow(told), column(wrap(told.replace("\\(x\\)", "x")))) == [[]]
     asked = f"{before} is it ugly? (Or not?) {after}"
     assert reasons(flow(asked), column(wrap(asked))) == [[]]
 

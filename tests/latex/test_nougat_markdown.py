@@ -377,6 +377,8 @@ def test_code_with_formulas_is_shown_and_not_its_source() -> None:
 def test_verbatim_text_is_code() -> None:
     body = '<pre class="ltx_verbatim">\n  a  $x$ &amp; \\b\n\n\tc\n</pre>'
     assert flow(para(body)) == ["```\n  a  $x$ & \\b\n\n        c\n```"]
+    tab = '<pre class="ltx_verbatim">a {x}Ψ% b</pre>'  # what LaTeXML makes of one
+    assert flow(para(tab)) == ["```\na {x}   % b\n```"]
 
 
 def test_formulas_in_verbatim_text_are_kept() -> None:

@@ -68,6 +68,7 @@ def test_a_title_in_the_line_of_its_paragraph() -> None:
         ("as in [11, 6] and", "as in [7], [8] and"),
         ("as in [5, 6, 7] and", "as in [5]-[7] and"),
         ("as often [11, 6]. So", "as often [6], [11]. So"),
+        ("so (Gull and others, 2025) and", "so (Gull et al., 2025) and"),
         ("see Tables 1, 2 and 3 with", "see Tables I, II and III with"),
         ("made on January 1, 2000 by", "made on (Dated: 27 December 2018) by"),
     ],
