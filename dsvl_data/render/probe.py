@@ -2,15 +2,18 @@
 
 In: the id of an element (none: the whole document). Out: JSON with the number of graphics
 (pictures that have loaded, canvases, SVG, ...) and of table cells, the length of the visible
-text, images that did not load, frames that must be asked themselves, sizes in CSS pixels, and
-whether the output lies inside another one, whose markup was not closed.
+text, the number of frames whose scripts have still to run, images that did not load, frames that
+must be asked themselves, sizes in CSS pixels, and whether the output lies inside another one,
+whose markup was not closed.
 """
 
 PROBE = """
 ({id}) => {
   const SMALLEST = 32;  // below that a picture is an icon or a logo
-  const answer = {graphics: 0, cells: 0, text: 0, nodes: 0, broken: [], frames: [],
+  const answer = {graphics: 0, cells: 0, text: 0, nodes: 0, busy: 0, broken: [], frames: [],
                   width: 0, height: 0, overflow: 0, nested: false};
+  const ask = (view) => { if (view[Symbol.for('screen')]?.busy()) answer.busy += 1; };
+  ask(window);
   const root = id === null ? document.body : document.getElementById(id);
   if (!root) { answer.nested = id !== null; return JSON.stringify(answer); }
   answer.nested = id !== null && !!root.parentElement.closest('.jp-OutputArea-output');
@@ -29,7 +32,7 @@ PROBE = """
     try { inner = element.contentDocument; } catch (error) { inner = null; }
     const away = element.src && !/^(about|data|blob):/.test(element.src);
     if (away && inner && inner.URL === 'about:blank') answer.broken.push(element.src);
-    else if (inner && inner.body) walk(inner.body);
+    else if (inner && inner.body) { ask(inner.defaultView); walk(inner.body); }
     else if (element.src) answer.frames.push(element.src);
   };
   const walk = (node) => {

@@ -29,14 +29,14 @@ import nbformat
 import numpy as np
 from nbconvert import HTMLExporter
 from PIL import Image as Pillow
-from playwright.sync_api import Error, Page
+from playwright.sync_api import Error, Locator, Page
 from playwright.sync_api import TimeoutError as BrowserTimeout
 
 from dsvl_data.outcome import Reason
 from dsvl_data.read.blank import ink
 from dsvl_data.read.images import MAX_PIXELS
 from dsvl_data.render.browser import ORIGIN, Browser
-from dsvl_data.render.frozen import FROZEN
+from dsvl_data.render.frozen import frozen
 from dsvl_data.render.markup import as_html, is_library, markup_of
 from dsvl_data.render.pages import Asset
 from dsvl_data.render.probe import PROBE
@@ -46,9 +46,12 @@ _PAGE = "notebook.html"
 _PLACE = "payload-of-output-{}-here"
 _PLACES = re.compile(r"payload-of-output-(\d+)-here")
 _STEP = 0.1  # seconds between two looks at a page
-_STILL = 3  # looks without a change that make a page settled
+_STILL = 2  # looks without a change that make a page settled
+_STUCK = 9  # such looks that make a page, refused something, one that will not draw the rest
 _MARGIN = 8  # CSS pixels left around a trimmed figure
 _MAX_WIDTH = 4000  # CSS pixels to which a page is widened for what does not fit
+#: A page that has a new width gets as much time again to draw for it.
+_RESIZED = """() => window[Symbol.for("screen")]?.resized() ?? '"no clock"'"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,9 @@ class Shot:
 
 class Screen:
     """Shoots outputs in one browser. `seconds` bounds a page, `settle` how long it may draw.
+
+    `settle` counts the page's own time, which stands while the page computes or loads: the
+    same output gives the same picture on a slow machine, or `TIMEOUT`, never an earlier frame.
 
     `assets` is a folder that stands for the network: `HOST/PATH` in it answers
     `https://HOST/PATH`. `budget` bounds the seconds spent on one call of `shoot`; what is left
@@ -197,12 +203,13 @@ class Screen:
             javascript=True, width=self.width, scale=self.scale, resources=resources
         ) as page:
             try:
-                page.add_init_script(FROZEN)
+                page.add_init_script(frozen(self.settle))
                 page.goto(ORIGIN + _PAGE, wait_until="load", timeout=_left(end))
                 seen = self._watch(page, wanted, end, own.data)
                 wide = max(int(s["overflow"]) for s in seen.values())
                 if wide > self.width:
                     page.set_viewport_size({"width": min(wide, _MAX_WIDTH), "height": 1024})
+                    _ask(page.main_frame, _RESIZED, None, end)
                     seen = self._watch(page, wanted, end, own.data)
                 for position in wanted:
                     shots[position] = self._shot(
@@ -232,11 +239,13 @@ class Screen:
             seen = {p: _look(page, f"cell-id=o{p}", end) for p in wanted}
             still = still + 1 if seen == last else 0
             last = seen
-            drawn = all(s["graphics"] or s["cells"] for s in seen.values())
-            # Without what it was refused, a page will not draw the rest.
-            stuck = still >= 3 * _STILL and _blocked(self.browser.blocked, self._exporter, source)
-            if (still >= _STILL and (drawn or stuck)) or time.monotonic() >= give_up:
-                return seen
+            if not any(s["busy"] for s in seen.values()):
+                drawn = all(s["graphics"] or s["cells"] for s in seen.values())
+                stuck = still >= _STUCK and _blocked(self.browser.blocked, self._exporter, source)
+                if (still >= _STILL and (drawn or stuck)) or time.monotonic() >= give_up:
+                    return seen
+            if time.monotonic() >= end:
+                raise BrowserTimeout("the page is not done")
             page.wait_for_timeout(_STEP * 1000)
 
     def _shot(
@@ -263,18 +272,21 @@ class Screen:
             return _missing(seen["broken"])
         if not seen["graphics"]:
             if seen["cells"] and not (scripted and blocked and not seen["text"]):
-                return replace(self._picture(page, position, seen, end), table=True)
+                shot = self._picture(page, position, seen, end, scripted=scripted)
+                return replace(shot, table=True)
             if scripted and blocked:
                 return replace(_missing(blocked), spoiled=foreign)
             if scripted and seen["height"] >= 32 and not seen["text"]:
                 return Shot(reason=Reason.BLANK_IMAGE, detail="its script draws nothing")
             return Shot()
-        shot = self._picture(page, position, seen, end)
+        shot = self._picture(page, position, seen, end, scripted=scripted)
         if shot.reason is Reason.BLANK_IMAGE and blocked:
             return replace(_missing(blocked), spoiled=foreign)
         return shot
 
-    def _picture(self, page: Page, position: int, seen: dict[str, Any], end: float) -> Shot:
+    def _picture(
+        self, page: Page, position: int, seen: dict[str, Any], end: float, *, scripted: bool
+    ) -> Shot:
         if seen["overflow"] > _MAX_WIDTH:
             detail = f"wider than the {_MAX_WIDTH} CSS pixels of the widest page"
             return Shot(reason=Reason.IMAGE_BOMB, detail=detail)
@@ -283,16 +295,11 @@ class Screen:
             size = f"{seen['width']:.0f} x {seen['height']:.0f}"
             return Shot(reason=Reason.IMAGE_BOMB, detail=f"{size} CSS pixels on the page")
         element = page.locator(f'[id="cell-id=o{position}"] .jp-OutputArea-output').first
-        while True:
-            data = element.screenshot(
-                type="png", animations="disabled", caret="hide", timeout=_left(end)
-            )
-            picture = Pillow.open(io.BytesIO(data)).convert("RGB")
-            # A canvas stands there before it is painted.
-            if ink(picture) >= self.min_ink or time.monotonic() + self.settle >= end:
-                break
+        picture = _steady(page, element, end, shots=2 if scripted else 1)
+        # A worker, which has a clock of its own, may draw later.
+        if scripted and ink(picture) < self.min_ink and time.monotonic() + self.settle < end:
             page.wait_for_timeout(self.settle * 1000)
-            end = min(end, time.monotonic() + self.settle)
+            picture = _steady(page, element, end, shots=2)
         picture = _trim(picture, round(_MARGIN * self.scale))
         if ink(picture) < self.min_ink:
             return Shot(reason=Reason.BLANK_IMAGE, detail=f"ink {ink(picture):.4f}")
@@ -329,6 +336,23 @@ class _Resources(Mapping[str, Asset]):
         return len(self._own)
 
 
+def _steady(page: Page, element: Locator, end: float, *, shots: int) -> Pillow.Image:
+    """Shoot until so many pictures in a row are the same; `BrowserTimeout` when none are."""
+    same, last = 0, b""
+    while True:
+        data = element.screenshot(
+            type="png", animations="disabled", caret="hide", timeout=_left(end)
+        )
+        same = same + 1 if data == last else 1
+        if same >= shots:
+            return Pillow.open(io.BytesIO(data)).convert("RGB")
+        if time.monotonic() >= end:
+            raise BrowserTimeout("the picture changes")
+        if last:
+            page.wait_for_timeout(_STEP * 1000)
+        last = data
+
+
 def _look(page: Page, element: str, end: float) -> dict[str, Any]:
     """Ask the page what an output shows; frames of another origin are asked themselves."""
     seen = _ask(page.main_frame, PROBE, {"id": element}, end)
@@ -338,7 +362,7 @@ def _look(page: Page, element: str, end: float) -> dict[str, Any]:
             seen["broken"].append(source)
             continue
         inner = _ask(frame, PROBE, {"id": None}, end)
-        for name in ("graphics", "cells", "text", "nodes"):
+        for name in ("graphics", "cells", "text", "nodes", "busy"):
             seen[name] += inner[name]
         seen["broken"] += inner["broken"]
     return seen

@@ -88,27 +88,88 @@ def test_the_same_output_gives_the_same_bytes(screen: Screen) -> None:
     assert first.image == second.image
 
 
+_MOVING = (
+    "let n = 0; const paint = () => { pen.fillStyle = `hsl(${++n * 7}, 90%, 50%)`; "
+    "pen.fillRect(n % 180, 10, 20, 40); };"
+)
+_BAR = '<svg width="200" height="90"><rect id="bar" width="40" height="40" fill="red"/></svg>'
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        "const go = () => { paint(); requestAnimationFrame(go); }; go();",
+        "const go = () => { paint(); if (n < 40) requestAnimationFrame(go); }; go();",
+        f"element.innerHTML = '{_BAR}'; const bar = document.getElementById('bar');"
+        "setInterval(() => bar.setAttribute('x', (n += 3) % 160), 17);",
+        "paint(); setTimeout(() => { n = 90; paint(); }, 500);",
+        "new ResizeObserver(() => { element.style.height = 100 + (++n % 30) + 'px'; paint(); })"
+        ".observe(element); setInterval(() => element.style.height = 100 + n + 'px', 40);",
+        f"element.innerHTML = '{_BAR}'; document.getElementById('bar').animate("
+        "[{transform: 'none'}, {transform: 'translate(90px)'}], {duration: 700, iterations: 99});",
+        f"element.innerHTML = '{_BAR}'.replace('/>', '><animate attributeName=\"x\" ' + "
+        '\'values="0;150" dur="1.3s" repeatCount="indefinite"/></rect>\');',
+    ],
+    ids=["endless", "finite", "attribute", "late", "layout", "web", "smil"],
+)
+def test_what_moves_gives_the_same_bytes(browser: Browser, payload: str) -> None:
+    output = javascript(canvas("white") + _MOVING + payload)
+    shots = []
+    for run in range(3):
+        shots.append(Screen(browser, settle=2).shoot([output], [0])[0])
+        if run == 1:
+            browser.close()  # it starts anew
+    assert shots[0].image is not None, shots[0]
+    assert [shot.image for shot in shots] == [shots[0].image] * 3
+
+
+def test_what_is_due_in_the_page_s_own_time_is_drawn_however_slow_the_page(
+    browser: Browser,
+) -> None:
+    busy = "const until = n => { let sum = 0; for (let i = 0; i < n; i++) sum += i % 7; };"
+    late = "setTimeout(() => { pen.fillStyle = 'red'; pen.fillRect(20, 20, 160, 60); }, 900);"
+    steps = "setInterval(() => until(3e7), 30);"
+    shot = Screen(browser, settle=1).shoot([javascript(canvas("blue") + busy + steps + late)], [0])
+    assert colour(shot[0]) == (255, 0, 0)
+
+
+def test_what_is_due_later_is_not_drawn(browser: Browser) -> None:
+    late = "setTimeout(() => { pen.fillStyle = 'red'; pen.fillRect(20, 20, 160, 60); }, 1100);"
+    shot = Screen(browser, settle=1).shoot([javascript(canvas("blue") + late)], [0])
+    assert colour(shot[0]) == (0, 0, 255)
+
+
 #: Every source of chance and of time that a script may show.
 _READINGS = """
 const random = crypto.getRandomValues(new Uint32Array(2));
 const uuid = crypto.randomUUID ? crypto.randomUUID() : 'none';
+const clock = new Intl.DateTimeFormat('en', {dateStyle: 'short', timeStyle: 'medium'});
+const later = window.Temporal ? [Temporal.Now.instant(), Temporal.Now.plainTimeISO()] : [];
+performance.mark('a');
 const read = () => [Date.now(), +new Date(), Date(), performance.now(), performance.timeOrigin,
-  document.lastModified, Math.random(), random, uuid].join(' ');
+  document.lastModified, Math.random(), random, uuid, clock.format(),
+  clock.formatToParts().map(part => part.value).join(''), later,
+  document.timeline.currentTime, new Event('x').timeStamp, performance.timing.loadEventEnd,
+  performance.mark('b').startTime, performance.measure('c', 'a').duration,
+  performance.getEntries().map(entry => entry.startTime + entry.name)].join(' ');
+const key = {name: 'HMAC', hash: 'SHA-256'};
+if (crypto.subtle) crypto.subtle.generateKey(key, true, ['sign']).then(() => pen.fillRect(
+  0, 0, 400, 300));
 """
 
 
 def test_time_and_chance_are_the_same_in_every_run(browser: Browser) -> None:
     show = (
-        "pen.fillStyle = 'white'; const show = (y, text) => { for (let i = 0; i < 3; i++) "
+        "pen.fillStyle = 'white'; const show = (y, text) => { for (let i = 0; i < 9; i++) "
         "pen.fillText(text.slice(i * 60, i * 60 + 60), 2, y + 10 * i); };"
     )
     timers = (
-        "show(10, read()); setTimeout(() => show(40, read()), 30);"
+        "show(10, read()); setTimeout(() => show(110, read()), 30);"
         "let n = 0; const wait = setInterval(() => { if (++n == 3) { clearInterval(wait);"
-        "show(70, read()); } }, 20);"
+        "show(210, read()); } }, 20);"
     )
-    draw = canvas("blue").replace("width = 200", "width = 400")
-    output = javascript(draw + "pen.fillRect(0, 0, 400, 100);" + _READINGS + show + timers)
+    draw = canvas("blue").replace("width = 200", "width = 400").replace("= 100", "= 300")
+    output = javascript(draw + "pen.fillRect(0, 0, 400, 300);" + _READINGS + show + timers)
     shots = []
     for pause in (0, 1.1):
         time.sleep(pause)
