@@ -1,0 +1,128 @@
+"""What a published data set's reader is: where its records are, and what a record becomes.
+
+In: one record as published (a row of Parquet or CSV, a JSON object, a text file) and its pictures.
+Out: `Item`s, each the segments of one sample, or `Left`: an item that does not become one, and
+why. A reader is a row of data with two small functions; finding files, joining pictures, limits,
+keys, licences and accounts are the business of `pipelines.published`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, TypeAlias
+
+from dsvl_data.outcome import Reason
+from dsvl_data.sample import Image, Segment
+
+#: One record as published. Types are not to be trusted: a caption may be NaN, a box a string.
+Record: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Where the records of a data set lie, in globs below the input (`**/` crosses folders).
+
+    The suffix tells the format. `.jsonl`/`.ndjson` (also `.gz`, `.zst`, or within `.zip`): a line
+    a record. `.parquet`: a row a record; `columns` are all that is loaded (empty: every column).
+    `.csv`/`.tsv`: a row a record, all values strings, by the header, or by `columns` where the
+    file has none. `.json`: the elements of the array or object at `at` (`"data.items"`; empty: the
+    top level); an element of an object `{key: value}` becomes `{"key": key, "value": value}`.
+    Anything else (`.txt`, `.html`, an image), or `whole`: the file is the record,
+    `{"name": path below the input, "text": content}`; with `bytes`, `{"name", "bytes"}`.
+
+    `joined` adds to each element of `at` the elements of another array or object of the same file
+    that point to it: `("annotations", "image_id", "id")` gives a record `annotations`, the list of
+    those whose `image_id` is the record's `id` (compared as strings).
+    """
+
+    files: tuple[str, ...]
+    at: str = ""
+    columns: tuple[str, ...] = ()
+    header: bool = True
+    joined: tuple[str, str, str] | None = None
+    whole: bool = False
+    bytes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """The segments of one sample, in order.
+
+    `language` is an ISO 639 code; empty: it is identified from the text. `extras` carries text
+    that belongs to the sample and is not trained on.
+    """
+
+    segments: Sequence[Segment]
+    language: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
+    extras: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """An item of a record that does not become a sample, and why."""
+
+    reason: Reason
+    item: str = ""
+    detail: str = ""
+
+
+class Pictures(Protocol):
+    """The pictures that `Reader.pictures` named for a record, loaded when asked for.
+
+    `pictures[i]` is a `dsvl_data.sample.Image` whose bytes are the published ones wherever a
+    shard can hold them. Raises `DocumentError`: `MISSING_IMAGE`, `BAD_IMAGE`, `IMAGE_BOMB`.
+    """
+
+    def __getitem__(self, index: int, /) -> Image: ...
+
+    def __len__(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a recipe lets a reader choose: weighed `variants` by name, and a `draw` per record.
+
+    `draw` is uniform in [0, 1), decided by the recipe's seed and the record's id, so that the
+    same recipe makes the same choice on any machine.
+    """
+
+    variants: Mapping[str, float]
+    draw: float
+
+    def variant(self) -> str:
+        """Return the name of the drawn variant; weights need not add up to 1."""
+        left = self.draw * sum(self.variants.values())
+        for name, weight in self.variants.items():
+            left -= weight
+            if left < 0:
+                return name
+        return next(reversed(self.variants))
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """One published data set.
+
+    `pictures(record)` names the record's pictures: a path below one of the recipe's image places,
+    a URL (looked up in img2dataset's output), or the encoded bytes themselves. It must not raise
+    on a malformed record: what is no name is left out. `convert(record, pictures, choice)` yields
+    what the record gives, and may raise `DocumentError` when nothing can be had of it.
+
+    `layout` is the address of the page that documents the layout; `licence` what its publisher
+    states (SPDX id where there is one), taken where the recipe says none; `images` tells a user
+    where the pictures come from; `variants` are the default weights of the forms that a record
+    can take.
+    """
+
+    name: str
+    category: str
+    licence: str
+    layout: str
+    rows: Rows
+    convert: Callable[[Record, Pictures, Choice], Iterator[Item | Left]]
+    pictures: Callable[[Record], Sequence[str | bytes]] = lambda record: ()
+    images: Literal["inside", "folder", "urls", "none"] = "none"
+    variants: Mapping[str, float] = field(default_factory=lambda: {"plain": 1.0})
