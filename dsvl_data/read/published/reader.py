@@ -23,8 +23,10 @@ Record: TypeAlias = Mapping[str, Any]
 class Rows:
     """Where the records of a data set lie, in globs below the input (`**/` crosses folders).
 
-    The suffix tells the format. `.jsonl`/`.ndjson` (also `.gz`, `.zst`, or within `.zip`): a line
-    a record. `.parquet`: a row a record; `columns` are all that is loaded (empty: every column).
+    The suffix tells the format. `.jsonl`/`.ndjson` (also `.gz`, `.zst`, or within `.zip` or
+    `.tar.gz`): a line a record; so is any other file that says `lines`. `.tfrecord` (also `.gz`,
+    and with `-00000-of-00005` behind): a serialised Example or SequenceExample a record, as
+    `dsvl_data.read.tfrecord` gives it. `.parquet`: a row a record; `columns` are all that is loaded (empty: every column).
     `.csv`/`.tsv`: a row a record, all values strings, by the header, or by `columns` where the
     file has none. `.json`: the elements of the array or object at `at` (`"data.items"`; empty: the
     top level); an element of an object `{key: value}` becomes `{"key": key, "value": value}`.
@@ -43,6 +45,7 @@ class Rows:
     joined: tuple[str, str, str] | None = None
     whole: bool = False
     bytes: bool = False
+    lines: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +77,15 @@ class Pictures(Protocol):
 
     `pictures[i]` is a `dsvl_data.sample.Image` whose bytes are the published ones wherever a
     shard can hold them. Raises `DocumentError`: `MISSING_IMAGE`, `BAD_IMAGE`, `IMAGE_BOMB`.
+    `file(i)` are the bytes of the i-th of `Reader.files`; raises `DocumentError`: `MISSING_FILE`,
+    `TOO_LARGE`.
     """
 
     def __getitem__(self, index: int, /) -> Image: ...
 
     def __len__(self) -> int: ...
+
+    def file(self, index: int, /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +115,9 @@ class Reader:
 
     `pictures(record)` names the record's pictures: a path below one of the recipe's image places,
     a URL (looked up in img2dataset's output), or the encoded bytes themselves. It must not raise
-    on a malformed record: what is no name is left out. `convert(record, pictures, choice)` yields
+    on a malformed record: what is no name is left out. A path that no image place has is looked
+    for below the input. `files(record)` names, in the same places, further files that hold parts of
+    the record: the table of a chart, the layout of a screen. `convert(record, pictures, choice)` yields
     what the record gives, and may raise `DocumentError` when nothing can be had of it.
 
     `layout` is the address of the page that documents the layout; `licence` what its publisher
@@ -124,5 +133,6 @@ class Reader:
     rows: Rows
     convert: Callable[[Record, Pictures, Choice], Iterator[Item | Left]]
     pictures: Callable[[Record], Sequence[str | bytes]] = lambda record: ()
+    files: Callable[[Record], Sequence[str]] = lambda record: ()
     images: Literal["inside", "folder", "urls", "none"] = "none"
     variants: Mapping[str, float] = field(default_factory=lambda: {"plain": 1.0})
