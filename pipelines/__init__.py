@@ -9,4 +9,5 @@ PIPELINES = {
     "ebooks": "pipelines.ebooks:PIPELINE",
     "exams": "pipelines.exams:PIPELINE",
     "arxiv": "pipelines.arxiv:PIPELINE",
+    "text": "pipelines.text:PIPELINE",
 }
