@@ -26,10 +26,11 @@ class Rows:
     The suffix tells the format. `.jsonl`/`.ndjson` (also `.gz`, `.zst`, or within `.zip` or
     `.tar.gz`): a line a record; so is any other file that says `lines`. `.tfrecord` (also `.gz`,
     and with `-00000-of-00005` behind): a serialised Example or SequenceExample a record, as
-    `dsvl_data.read.tfrecord` gives it. `.parquet`: a row a record; `columns` are all that is loaded (empty: every column).
-    `.csv`/`.tsv`: a row a record, all values strings, by the header, or by `columns` where the
-    file has none. `.json`: the elements of the array or object at `at` (`"data.items"`; empty: the
-    top level); an element of an object `{key: value}` becomes `{"key": key, "value": value}`.
+    `dsvl_data.read.tfrecord` gives it. `.parquet`: a row a record; `columns` are all that is
+    loaded (empty: every column). `.csv`/`.tsv`: a row a record, all values strings, by the header,
+    or by `columns` where the file has none. `.json`: the elements of the array or object at `at`
+    (`"data.items"`; empty: the top level); an element of an object `{key: value}` becomes
+    `{"key": key, "value": value}`.
     Anything else (`.txt`, `.html`, an image), or `whole`: the file is the record,
     `{"name": path below the input, "text": content}`; with `bytes`, `{"name", "bytes"}`.
 
@@ -106,7 +107,7 @@ class Choice:
             left -= weight
             if left < 0:
                 return name
-        return next(reversed(self.variants))
+        return list(self.variants)[-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +117,9 @@ class Reader:
     `pictures(record)` names the record's pictures: a path below one of the recipe's image places,
     a URL (looked up in img2dataset's output), or the encoded bytes themselves. It must not raise
     on a malformed record: what is no name is left out. A path that no image place has is looked
-    for below the input. `files(record)` names, in the same places, further files that hold parts of
-    the record: the table of a chart, the layout of a screen. `convert(record, pictures, choice)` yields
-    what the record gives, and may raise `DocumentError` when nothing can be had of it.
+    for below the input. `files(record)` names, in the same places, further files that hold parts
+    of the record: the table of a chart, the layout of a screen. `convert(record, pictures, choice)`
+    yields what the record gives, and may raise `DocumentError` when nothing can be had of it.
 
     `layout` is the address of the page that documents the layout; `licence` what its publisher
     states (SPDX id where there is one), taken where the recipe says none; `images` tells a user
