@@ -33,6 +33,7 @@ class Reason(Enum):
     HTML_TABLE = (Outcome.FILTERED, "an HTML table where tables are not asked for")
     ERROR_OUTPUT = (Outcome.FILTERED, "a cell whose output is a traceback")
     NO_TEXT = (Outcome.FILTERED, "a page or chapter that shows pictures only, or too little text")
+    TEXT_TOO_LONG = (Outcome.FILTERED, "more characters than the recipe asks for")
     FIXED_LAYOUT = (Outcome.FILTERED, "a fixed-layout book: comics, picture books")
     NAVIGATION = (Outcome.FILTERED, "a table of contents, an index or a cover")
     EMPTY_DOCUMENT = (Outcome.FILTERED, "a document with nothing in it")
@@ -44,6 +45,8 @@ class Reason(Enum):
         Outcome.FILTERED,
         "a file beside the article: a letter, a rebuttal, slides, another paper",
     )
+    NO_CHART = (Outcome.FILTERED, "a table that no kind of chart fits")
+    CROWDED = (Outcome.FILTERED, "a picture whose labels overlap or are cut off")
     LICENCE = (Outcome.FILTERED, "a licence that is not among those the recipe keeps")
 
     # Quarantined: broken or hostile input, or a failure of ours.
@@ -59,6 +62,7 @@ class Reason(Enum):
     XML_ENTITIES = (Outcome.QUARANTINED, "XML that declares entities")
     BAD_MARKUP = (Outcome.QUARANTINED, "XML or HTML that cannot be parsed")
     BAD_JSON = (Outcome.QUARANTINED, "invalid JSON, or JSON of another shape than the format's")
+    BAD_TABLE = (Outcome.QUARANTINED, "rows that do not fit their header, or no plain values")
     BAD_ENCODING = (Outcome.QUARANTINED, "bytes that are no text in any known encoding")
     BAD_RECORD = (Outcome.QUARANTINED, "a record with fields missing or of a wrong type")
     MISSING_FILE = (Outcome.QUARANTINED, "a file that holds part of the record is not there")
