@@ -34,6 +34,7 @@ class Reason(Enum):
     ERROR_OUTPUT = (Outcome.FILTERED, "a cell whose output is a traceback")
     NO_TEXT = (Outcome.FILTERED, "a page or chapter that shows pictures only, or too little text")
     TEXT_TOO_LONG = (Outcome.FILTERED, "more characters than the recipe asks for")
+    ILLEGIBLE = (Outcome.FILTERED, "an image with more illegible text than the recipe allows")
     FIXED_LAYOUT = (Outcome.FILTERED, "a fixed-layout book: comics, picture books")
     NAVIGATION = (Outcome.FILTERED, "a table of contents, an index or a cover")
     EMPTY_DOCUMENT = (Outcome.FILTERED, "a document with nothing in it")

@@ -94,11 +94,13 @@ class Choice:
     """What a recipe lets a reader choose: weighed `variants` by name, and a `draw` per record.
 
     `draw` is uniform in [0, 1), decided by the recipe's seed and the record's id, so that the
-    same recipe makes the same choice on any machine.
+    same recipe makes the same choice on any machine. `thresholds` are the reader's, by name, with
+    those that the recipe sets.
     """
 
     variants: Mapping[str, float]
     draw: float
+    thresholds: Mapping[str, float] = field(default_factory=dict)
 
     def variant(self) -> str:
         """Return the name of the drawn variant; weights need not add up to 1."""
@@ -124,7 +126,7 @@ class Reader:
     `layout` is the address of the page that documents the layout; `licence` what its publisher
     states (SPDX id where there is one), taken where the recipe says none; `images` tells a user
     where the pictures come from; `variants` are the default weights of the forms that a record
-    can take.
+    can take, `thresholds` the default numbers by which it is judged.
     """
 
     name: str
@@ -137,3 +139,4 @@ class Reader:
     files: Callable[[Record], Sequence[str]] = lambda record: ()
     images: Literal["inside", "folder", "urls", "none"] = "none"
     variants: Mapping[str, float] = field(default_factory=lambda: {"plain": 1.0})
+    thresholds: Mapping[str, float] = field(default_factory=dict)
