@@ -183,7 +183,9 @@ class Pipeline:
     `source(inputs, options)` lists the documents in a stable order; `reader(ref)` loads the
     bytes of one; `converter(options)` is called once in each worker. `resolve(ref, options)`
     fills in what listing did not look at (the licence of a row, say) and is called by the
-    worker before the licence is judged; `dataset` and `uri` must stay. `check(options, limits)`
+    worker before the licence is judged; `dataset` and `uri` must stay. `approach(ref)` is called
+    by the worker before a document's time begins, for readers that must pass over much of a file
+    once to get there; it raises nothing that the reader would tell. `check(options, limits)`
     raises `UserError`, before any work, when what the options ask for is not there or cannot be
     done within the limits.
     """
@@ -199,4 +201,5 @@ class Pipeline:
     limits: Limits = field(default_factory=Limits)
     needs_browser: bool = False
     resolve: Callable[[DocumentRef, Any], DocumentRef] | None = None
+    approach: Callable[[DocumentRef], None] | None = None
     check: Callable[[Any, Limits], None] | None = None

@@ -42,7 +42,13 @@ from dsvl_data.pipeline import (
     Settings,
 )
 from dsvl_data.read.article_source import Candidate, find_roots, own_pdfs, unpack_source
-from dsvl_data.read.arxiv import list_articles, read_article, resolve_article, split_article
+from dsvl_data.read.arxiv import (
+    approach_metadata,
+    list_articles,
+    read_article,
+    resolve_article,
+    split_article,
+)
 from dsvl_data.render.raster import encode, rasterise
 from dsvl_data.sample import Image, Sample, Text
 
@@ -504,6 +510,7 @@ PIPELINE = Pipeline(
     reader=read_article,
     converter=ArxivConverter,
     resolve=lambda ref, options: resolve_article(ref),
+    approach=approach_metadata,
     check=check_arxiv,
     partition_size=8,
     # Short articles fill a batch of the model together.

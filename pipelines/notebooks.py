@@ -39,7 +39,7 @@ from dsvl_data.pipeline import (
     Pipeline,
     Settings,
 )
-from dsvl_data.read.archives import list_documents, read_bytes, row_facts
+from dsvl_data.read.archives import approach, list_documents, read_bytes, row_facts
 from dsvl_data.read.blank import ink
 from dsvl_data.read.images import decode, inspect
 from dsvl_data.read.notebooks import Cell, Notebook, Output, decode_image, parse
@@ -399,6 +399,7 @@ PIPELINE = Pipeline(
     options=Options,
     source=source,
     reader=read_bytes,
+    approach=approach,
     resolve=resolve,
     converter=NotebookConverter,
     limits=Limits(seconds=180),

@@ -116,6 +116,7 @@ class SegmentConverter:
         (`WorkerBroken`) or after `SEGMENT_SECONDS`. Raises `OSError` when the segment cannot
         be written.
         """
+        approach = self._loaded.pipeline.approach
         writer = _SegmentWriter(segment, partition)
         folder = str(Path(segment.samples).parent)
         started = time.monotonic()
@@ -123,6 +124,8 @@ class SegmentConverter:
         try:
             for batch in _batches(refs, self._loaded.batch_size):
                 first, last = batch[0][0], batch[-1][0]
+                if approach is not None:
+                    approach(batch[0][1])
                 self._watch.begin(first, last)
                 begun = time.perf_counter()
                 try:

@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
+from dsvl_data.read import gzips
 from dsvl_data.read.archives import InputError, list_files, refusal, tar_members
 from dsvl_data.read.gzips import open_stream, read_range
 from dsvl_data.storage import StoredFile
@@ -118,6 +119,13 @@ def list_articles(
             if found is not None:
                 ref = replace(ref, meta={**ref.meta, "metadata": [metadata, *found]})
             yield ref
+
+
+def approach_metadata(ref: DocumentRef) -> None:
+    """Get near an article's line of a gzipped metadata file, which takes its time."""
+    if "metadata" in ref.meta:
+        path, offset, _ = ref.meta["metadata"]
+        gzips.approach(path, offset)
 
 
 def resolve_article(ref: DocumentRef) -> DocumentRef:

@@ -60,6 +60,11 @@ def second_line(ref: DocumentRef, options: Options) -> DocumentRef:
     return replace(ref, licence=storage.read_bytes(ref.path).decode().split("\n")[1])
 
 
+def take_long(ref: DocumentRef) -> None:
+    """Take longer to get near a document than the document may take itself."""
+    time.sleep(1.3)
+
+
 class Converter:
     """Makes of `COMMAND [ARGUMENT]` and further lines what the command says."""
 
@@ -237,5 +242,6 @@ LIMITS = Limits(seconds=3, memory_mb=400, document_mb=1)
 PIPELINE = Pipeline("fake", "1", Options, source, read, Converter, 8, 1, LIMITS)
 BATCHES = Pipeline("fake", "1", Options, source, read, Converter, 8, 3, LIMITS)
 LICENSED = replace(PIPELINE, resolve=second_line)
+FAR = replace(PIPELINE, approach=take_long)
 NEXT_VERSION = Pipeline("fake", "2", Options, source, read, Converter, 8, 1, LIMITS)
 RENDERING = Pipeline("fake", "1", Options, source, read, Converter, 8, 1, LIMITS, True)

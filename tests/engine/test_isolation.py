@@ -70,6 +70,14 @@ def test_guilty_alone(
     assert len(remarks) == 1
 
 
+def test_the_way_to_a_document_is_not_its_time(
+    supervisor: Supervisor, make_job: MakeJob, out: str
+) -> None:
+    job = make_job({"a": "text", "b": "hang"}, "FAR", limits=Limits(seconds=1))
+    found, _ = convert(supervisor, job, out)
+    assert found == {"a": None, "b": "timeout"}
+
+
 def test_same_part_as_without(
     supervisor: Supervisor, make_job: MakeJob, out: str, tmp_path: Path
 ) -> None:

@@ -1,6 +1,12 @@
 """Exam questions from the files that teachers and data sets keep them in."""
 
-from dsvl_data.read.questions.files import Format, list_questions, read_questions, read_slice
+from dsvl_data.read.questions.files import (
+    Format,
+    approach_slice,
+    list_questions,
+    read_questions,
+    read_slice,
+)
 from dsvl_data.read.questions.mapping import Mapping
 from dsvl_data.read.questions.record import Passage, Picture, Question, Refused
 
@@ -11,6 +17,7 @@ __all__ = [
     "Picture",
     "Question",
     "Refused",
+    "approach_slice",
     "list_questions",
     "read_questions",
     "read_slice",

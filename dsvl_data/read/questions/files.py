@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
+from dsvl_data.read import gzips
 from dsvl_data.read.archives import list_files, refusal
 from dsvl_data.read.gzips import inflate, is_gzip, open_stream, read_range
 from dsvl_data.read.questions.apply import Record, fits, records, to_question
@@ -154,6 +155,12 @@ def read_slice(ref: DocumentRef) -> bytes:
     if len(data) < ref.size:
         raise DocumentError(Reason.UNREADABLE, f"{ref.path}: {len(data)} of {ref.size} bytes")
     return inflate(data) if is_gzip(ref.path) else data
+
+
+def approach_slice(ref: DocumentRef) -> None:
+    """Get near a slice deep in a gzipped file, which takes its time; nothing to do for others."""
+    if ref.meta.get("format") in ("jsonl", "csv", "tsv"):
+        gzips.approach(ref.path, ref.offset)
 
 
 @lru_cache(maxsize=8)
