@@ -33,6 +33,11 @@ class Reason(Enum):
     HTML_TABLE = (Outcome.FILTERED, "an HTML table where tables are not asked for")
     ERROR_OUTPUT = (Outcome.FILTERED, "a cell whose output is a traceback")
     NO_TEXT = (Outcome.FILTERED, "a page or chapter that shows pictures only, or too little text")
+    NO_PICTURE = (Outcome.FILTERED, "a document without a picture, where pictures belong")
+    LOW_SIMILARITY = (
+        Outcome.FILTERED,
+        "a picture that matches its text less than the recipe asks for",
+    )
     TEXT_TOO_LONG = (Outcome.FILTERED, "more characters than the recipe asks for")
     ILLEGIBLE = (Outcome.FILTERED, "an image with more illegible text than the recipe allows")
     FIXED_LAYOUT = (Outcome.FILTERED, "a fixed-layout book: comics, picture books")
