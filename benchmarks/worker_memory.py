@@ -105,7 +105,7 @@ def peak(pipeline: str, path: Path, folder: str, seconds: float) -> tuple[int, s
         loaded = job.load()
         plan = make_plan(loaded, out, f"{out}/scratch")
         segment = Segment.at(out, "segment")
-        with closing(Supervisor(out)) as supervisor, ThreadPoolExecutor(1) as thread:
+        with closing(Supervisor(out, out)) as supervisor, ThreadPoolExecutor(1) as thread:
             supervisor.use(loaded)
             converting = thread.submit(supervisor.convert, plan, 0, [0], segment)
             highest = 0

@@ -256,10 +256,7 @@ def scratch(out: str, run: str) -> Iterator[str]:
     Beside the output when that is local (one file system), else among the machine's temporary
     files. Removed at the end; `sweep` removes what a killed process left.
     """
-    if is_local(out):
-        parent = Path(out, _SCRATCH, run)
-    else:
-        parent = Path(tempfile.gettempdir(), f"dsvl-{_digest(out)}", run)
+    parent = Path(out, _SCRATCH, run) if is_local(out) else _among_temporary(out) / run
     parent.mkdir(parents=True, exist_ok=True)
     folder = tempfile.mkdtemp(dir=parent)
     try:
@@ -269,18 +266,33 @@ def scratch(out: str, run: str) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def temporary(out: str, run: str) -> str:
+    """Return this machine's folder for what programs leave among temporary files in a run.
+
+    Other runs' are removed: only one at a time works for an output. `sweep` removes it.
+    """
+    folder = _among_temporary(out)
+    (folder / run).mkdir(parents=True, exist_ok=True)
+    for other in folder.iterdir():
+        if other.name != run:
+            shutil.rmtree(other, ignore_errors=True)
+    return str(folder / run)
+
+
 def sweep(out: str) -> None:
     """Remove the unfinished files that killed runs left in and for an output folder."""
     # What a dying process of a killed run still adds is the next sweep's.
-    shutil.rmtree(Path(tempfile.gettempdir(), f"dsvl-{_digest(out)}"), ignore_errors=True)
+    shutil.rmtree(_among_temporary(out), ignore_errors=True)
     if is_local(out):
         shutil.rmtree(Path(out, _SCRATCH), ignore_errors=True)
         for leftover in Path(out).glob("**/" + _WRITING + "*"):
             leftover.unlink()
 
 
-def _digest(path: str) -> str:
-    return hashlib.blake2b(path.encode(), digest_size=8).hexdigest()
+def _among_temporary(out: str) -> Path:
+    # Short: the path of a socket, which a browser may put below it, has 107 bytes at most.
+    digest = hashlib.blake2b(out.encode(), digest_size=8).hexdigest()
+    return Path(tempfile.gettempdir(), f"dsvl-{digest}")
 
 
 def _look_at(path: str) -> tuple[arrow_fs.FileType, StoredFile | None]:

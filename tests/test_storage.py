@@ -142,3 +142,15 @@ def test_scratch_is_beside_and_goes_away(tmp_path: Path) -> None:
     with storage.scratch("memory:///x", "run") as folder:
         assert Path(folder).is_dir()
     assert not Path(folder).exists()
+
+
+def test_temporary_files_of_killed_runs_are_swept(tmp_path: Path) -> None:
+    out = str(tmp_path)
+    killed = Path(storage.temporary(out, "killed"))
+    (killed / "browser" / "profile").mkdir(parents=True)
+    folder = Path(storage.temporary(out, "next"))
+    assert folder == Path(storage.temporary(out, "next"))
+    assert folder.is_dir()
+    assert not killed.exists()
+    storage.sweep(out)
+    assert not folder.parent.exists()

@@ -122,7 +122,9 @@ class PartitionWorker:
         if self._supervisor is None:
             self._scratch = self._resources.enter_context(storage.scratch(self._out, self._run))
             self._supervisor = self._resources.enter_context(
-                contextlib.closing(Supervisor(self._scratch))
+                contextlib.closing(
+                    Supervisor(self._scratch, storage.temporary(self._out, self._run))
+                )
             )
         return self._supervisor
 

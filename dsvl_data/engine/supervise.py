@@ -11,10 +11,12 @@ import contextlib
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,12 +51,14 @@ class SegmentFailed(Exception):
 class Supervisor:
     """Converts documents in a worker process that it keeps alive, for one job at a time.
 
-    `scratch` is a local folder for the worker's log. Not for several threads at a time, but
-    for `tally`.
+    `scratch` is a local folder for the worker's log; in `temporary`, also local, each worker gets
+    a folder for its temporary files, emptied when it ends. Not for several threads at a time,
+    but for `tally`.
     """
 
-    def __init__(self, scratch: str) -> None:
+    def __init__(self, scratch: str, temporary: str) -> None:
         self._log = str(Path(scratch, f"worker-{os.getpid()}.log"))
+        self._temporary = temporary
         self._board = Board()
         self._loaded: LoadedJob | None = None
         self._worker: _Worker | None = None
@@ -198,7 +202,7 @@ class Supervisor:
             self._worker.close()
             self._worker = None
         if self._worker is None:
-            self._worker = _Worker(self._board.handle, self._log)
+            self._worker = _Worker(self._board.handle, self._log, self._temporary)
         return self._worker
 
     def _check_size(self, worker: _Worker) -> None:
@@ -213,10 +217,11 @@ class Supervisor:
 
 
 class _Worker:
-    """A worker process with its keeper, its pipes and its log."""
+    """A worker process with its keeper, its pipes, its log and its temporary files."""
 
-    def __init__(self, board: int, log: str) -> None:
+    def __init__(self, board: int, log: str, temporary: str) -> None:
         self._log = log
+        self._temporary = tempfile.mkdtemp(prefix="w-", dir=temporary)
         self._lifeline, lifeline = socket.socketpair()
         # Appending, so that the worker can cut the file while it writes.
         output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_TRUNC, 0o644)
@@ -226,13 +231,14 @@ class _Worker:
                 [
                     *(sys.executable, "-P", "-m", "dsvl_data.engine.worker"),
                     *(str(handle) for handle in inherited),
+                    self._temporary,
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
                 pass_fds=inherited,
                 start_new_session=True,
-                env=_environment(),
+                env=_environment(self._temporary),
             )
         finally:
             lifeline.close()
@@ -320,6 +326,7 @@ class _Worker:
             sandbox.kill_descendants(self.pid)
             self._process.kill()
             self._process.wait()
+        shutil.rmtree(self._temporary, ignore_errors=True)
         self._hang_up()
 
     def _hang_up(self) -> None:
@@ -334,8 +341,10 @@ class _Worker:
             pass
 
 
-def _environment() -> dict[str, str]:
+def _environment(temporary: str) -> dict[str, str]:
     environment = dict(os.environ)
+    # Whatever a browser, LaTeXML or a library leaves when it is killed lies where we find it.
+    environment.update(TMPDIR=temporary, TEMP=temporary, TMP=temporary)
     # The worker sees the modules that we see.
     folders = [os.path.abspath(folder) for folder in sys.path]  # noqa: PTH100 "" means here
     environment["PYTHONPATH"] = os.pathsep.join(dict.fromkeys(folders))

@@ -6,10 +6,11 @@ orphan, kills all that is left when the worker ends or the supervisor is gone, a
 next worker in milliseconds, since it has imported the engine; and below it the worker proper,
 which alone imports and runs foreign code.
 
-    python -m dsvl_data.engine.worker LIFELINE BOARD     (descriptors)
+    python -m dsvl_data.engine.worker LIFELINE BOARD TEMPORARY
 
-The lifeline is a socket that carries `START`, with the descriptors of a worker's commands and
-answers, and `KILL`; when it closes, the supervisor is gone.
+The lifeline (a descriptor, as is the board) is a socket that carries `START`, with the
+descriptors of a worker's commands and answers, and `KILL`; when it closes, the supervisor is
+gone. The folder `TEMPORARY` is the worker's `TMPDIR`; the keeper empties it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,12 @@ import gc
 import json
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -43,6 +46,7 @@ KILL = b"k"
 def main() -> None:
     """Keep workers until the lifeline closes; never returns."""
     lifeline, board = socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2])
+    temporary = sys.argv[3]
     # The supervisor decides when to end, not a Ctrl-C meant for it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sandbox.no_core_dumps()
@@ -78,8 +82,22 @@ def main() -> None:
             os.close(answers)
             os.close(watch)
             worker = 0
+            _empty(temporary)
         if order == b"":
+            shutil.rmtree(temporary, ignore_errors=True)
             os._exit(0)
+
+
+def _empty(folder: str) -> None:
+    """Remove what a worker has left among its temporary files."""
+    # Without the folder there is nothing in it.
+    with contextlib.suppress(OSError), os.scandir(folder) as found:
+        for entry in found:
+            if entry.is_dir(follow_symlinks=False):
+                shutil.rmtree(entry.path, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    Path(entry.path).unlink()
 
 
 def _work(keeper: int, commands: int, answers: int, board: int) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -137,6 +138,14 @@ class Converter:
         )
         with Path(self.options.hooks, "left").open("a") as file:
             file.write(made.stdout.decode())
+        yield from getattr(self, argument)(document, "")
+
+    def litter(self, document: Document, argument: str) -> Iterator[Sample | Dropped]:
+        """Leave temporary files, note where, then do ARGUMENT."""
+        left = [tempfile.mkdtemp(), tempfile.mkstemp()[1]]
+        Path(left[0], "file").touch()
+        with Path(self.options.hooks, "litter").open("a") as file:
+            file.write("".join(f"{path}\n" for path in left))
         yield from getattr(self, argument)(document, "")
 
     def exit(self, document: Document, argument: str) -> Iterator[Sample | Dropped]:

@@ -24,8 +24,10 @@ from tests.engine.conftest import MakeJob, good, ledger_rows, reasons
 @pytest.fixture(scope="module")
 def supervisor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Supervisor]:
     """One supervisor for all tests here: starting its keeper takes a second."""
-    with contextlib.closing(Supervisor(str(tmp_path_factory.mktemp("log")))) as one:
+    log, temporary = tmp_path_factory.mktemp("log"), tmp_path_factory.mktemp("temporary")
+    with contextlib.closing(Supervisor(str(log), str(temporary))) as one:
         yield one
+    assert not list(temporary.iterdir())
 
 
 def convert(supervisor: Supervisor, job: Job, out: str) -> tuple[dict[str, str | None], list[str]]:
@@ -174,6 +176,21 @@ def test_broken_tool_is_tried_again(
     found, _ = convert(supervisor, make_job(good(3) | {"good001b": f"broken {times}"}), out)
     assert found.pop("good001b") == reason
     assert set(found.values()) == {None}
+
+
+@pytest.mark.parametrize("end", ["exit", "hang", "text"])
+def test_no_temporary_files_left(
+    supervisor: Supervisor, make_job: MakeJob, out: str, tmp_path: Path, end: str
+) -> None:
+    """What a worker leaves among temporary files goes when it does, not at the end of the run."""
+    convert(supervisor, make_job({"a": f"litter {end}"}, limits=Limits(seconds=1)), out)
+    left = [Path(line) for line in (tmp_path / "hooks/litter").read_text().split()]
+    supervisor.use(make_job(good(1)).load())  # ends the worker
+    deadline = time.monotonic() + 10
+    while any(path.exists() for path in left) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert left
+    assert not [path for path in left if path.exists()]
 
 
 @pytest.mark.parametrize("end", ["exit", "hang", "text"])
