@@ -22,9 +22,9 @@ BODY = r"""
   \eIf{$a<b$}{ less\; }(\tcp*[h]{otherwise}){ more \tcp{beside} }
 }
 \While(\tcc*[f]{for ever}){true}{ work\; \lIf{$y$}{rest} }
-\Repeat{$z$}{ again\label{line}\; }
+\Repeat{$z$}{ again\label{line}\; once more\;\label{other} }
 \end{algorithm}
-Line~\ref{line}.
+Lines \ref{line} and \ref{other} of Algorithm~\ref{a}.
 """
 
 PLAIN = {
@@ -45,6 +45,7 @@ while true do /* for ever */
 end
 repeat
  again;
+ once more;
 until \\(z\\);""",
 }
 PLAIN["longend"] = (
@@ -89,9 +90,9 @@ def test_blocks_end_as_the_options_say(tmp_path: Path, option: str) -> None:
 def test_each_line_that_shows_has_one_number_and_comments_have_none(tmp_path: Path) -> None:
     lines, after = algorithm(tmp_path, "linesnumbered")
     numbers = [line.split()[0] for line in lines]
-    assert [each for each in numbers if each.isdigit()] == [str(n) for n in range(1, 16)]
+    assert [each for each in numbers if each.isdigit()] == [str(n) for n in range(1, 17)]
     assert [each for each in numbers if not each.isdigit()] == ["Input:", "/*"]
     assert lines[2].split()[1] == "count"
-    # The reference is to the line that has the label.
-    referred = next(line.split()[0] for line in lines if "again" in line)
-    assert after == f"Line {referred}."
+    # A reference is to the line that has the label, or that ends where it stands.
+    again, more = (line.split()[0] for line in lines if "again" in line or "once" in line)
+    assert after == f"Lines {again} and {more} of Algorithm 1."
