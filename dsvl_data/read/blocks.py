@@ -4,7 +4,7 @@ In: nothing; these are records. Out: `Block`s in reading order. HTML, EPUB, Mark
 become this list, and `pipelines.interleaved` turns it into samples without asking which it was.
 
 All text is Markdown as `dsvl_data.render.markdown` writes it: formulas within a line stand in
-single dollars, a hard line break is a backslash or `<br>`, and no block starts or ends with
+single dollars, a hard line break is two spaces and a newline, and no block starts or ends with
 white space.
 """
 

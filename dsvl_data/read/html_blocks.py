@@ -1,0 +1,574 @@
+"""A web page's document as blocks in reading order: text as Markdown, pictures with captions.
+
+In: the element that holds the document (`read.main_content`) and a way to load its pictures. Out:
+`Block`s in the order of the DOM. One walk: an inline element adds to the line, a block ends it.
+
+A picture within a sentence parts the sentence; one that is left out does not. What a table cell
+shows follows its table. Captions come from `figcaption`, from the class names of MediaWiki,
+WordPress, DocBook, Sphinx, Asciidoctor and books, and from a paragraph after the picture that
+begins like a caption. Links are their text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from lxml import etree
+
+from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.read.blocks import Block, LostBlock, PictureBlock, TextBlock
+from dsvl_data.read.html_formulas import DRAWN, Formula, formula_of, split_formulas
+from dsvl_data.read.html_pictures import (
+    caption_of,
+    emoji_of,
+    is_caption,
+    is_figure,
+    picture_path,
+    stated_size,
+)
+from dsvl_data.read.html_tables import data_rows, grid_of, write_table
+from dsvl_data.render.clean import clean_text
+from dsvl_data.render.inline import Piece, code_span, escape, escape_line_start, join_pieces
+from dsvl_data.render.notes import Notes, find_notes
+from dsvl_data.render.parse import name_of, text_of
+from dsvl_data.render.traits import DROPPED, code_language, code_strings, is_hidden
+
+_EMPHASIS = {
+    "b": "strong", "strong": "strong", "i": "em", "em": "em", "cite": "em", "dfn": "em",
+    "var": "em", "sup": "sup", "sub": "sub", "u": "u", "ins": "u", "s": "s", "strike": "s",
+    "del": "s", "ruby": "ruby", "rt": "rt",
+}  # fmt: skip
+_CODE = frozenset(("code", "tt", "kbd", "samp"))
+_INLINE = frozenset({
+    "a", "span", "font", "small", "big", "abbr", "acronym", "mark", "time", "label", "q", "bdi",
+    "bdo", "data", "output", "rb", "rtc", "nobr", "blink", "picture", "switch", "case", "default",
+    "mjx-container", "mjx-assistive-mml", "semantics",
+})  # fmt: skip
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_PRE = frozenset(("pre", "listing", "xmp", "plaintext"))
+_LISTS = frozenset(("ul", "ol", "dir", "menu"))
+_LEFT_OUT = (DROPPED - {"table"}) | {"noscript"}
+#: What may hold a figure, and what a caption may be.
+_HOLDERS = frozenset(
+    ("div", "p", "section", "li", "td", "span", "center", "a", "aside", "dl", "table")
+)
+_BEGINS_LIKE_CAPTION = re.compile(
+    r"[*_]{0,3}(?:Fig(?:ure|\.)?|Plate|Photo|Abb(?:ildung|\.)|Figura|Рис(?:унок|\.)|图表?|圖|図)\s*"
+    r"[A-Z]?[\d一二三四五六七八九十]",
+    re.IGNORECASE,
+)
+_MAX_CAPTION = 600
+_MAX_LABEL = 8
+#: A picture that the page shows no larger than this is an icon, whatever its file holds.
+_ICON = 32
+_TYPESETTERS = (b"mathjax", b"katex", b"tex2jax")
+
+#: Returns a picture's bytes by the path that the page gives. Raises `DocumentError`: its reason
+#: is why the picture is left out.
+Load = Callable[[str], bytes]
+#: Draws an inline SVG as the bytes of a raster picture; errors as `Load`'s.
+Draw = Callable[[etree._Element], bytes]
+
+
+def uses_tex(markup: bytes) -> bool:
+    """Whether a page loads a typesetter that turns the TeX in its text into formulas."""
+    lower = markup.lower()
+    return any(name in lower for name in _TYPESETTERS)
+
+
+def read_blocks(
+    root: etree._Element, *, load: Load, draw: Draw, name: str = "", tex: bool = False
+) -> list[Block]:
+    """Return the blocks of an element. `root` may be changed.
+
+    `name` is the document's own file name, by which links to its notes are known; with `tex`,
+    TeX between delimiters in plain text is a formula.
+    """
+    notes = find_notes(root, name) if _may_have_notes(root) else Notes()
+    return _Walk(load, draw, notes, tex).run(root)
+
+
+def _may_have_notes(root: etree._Element) -> bool:
+    """Whether a link may lead to a note: to a place within a page, by a short text."""
+    for link in root.iter("{*}a"):
+        href = link.get("href")
+        if href and "#" in href and len(text_of(link).strip()) <= _MAX_LABEL:
+            return True
+    return False
+
+
+class _Walk:
+    def __init__(self, load: Load, draw: Draw, notes: Notes, tex: bool) -> None:
+        self._load, self._draw, self._notes, self._tex = load, draw, notes, tex
+        self._marked = bool(notes.references or notes.notes or notes.hidden)
+        self._blocks: list[Block] = []
+        self._line: list[Piece] = []
+        self._waiting: list[Block] = []  # what stands after the line that is being written
+        self._flat = False  # within a cell or a caption: blocks are lines
+        self._captions: set[etree._Element] = set()  # written with their pictures
+        self._found: dict[str, bytes | LostBlock] = {}
+
+    def run(self, root: etree._Element) -> list[Block]:
+        self._children(root)
+        self._end()
+        return _without_empty_sections(self._blocks)
+
+    def _children(self, source: etree._Element) -> None:
+        if text := source.text:
+            self._text(text)
+        for child in source:
+            if name := name_of(child):
+                self._element(child, name)
+            if text := child.tail:
+                self._text(text)
+
+    def _text(self, text: str) -> None:
+        if not self._line and text.isspace():
+            return
+        text = clean_text(text)
+        if self._tex and ("\\(" in text or "\\[" in text or "$$" in text):
+            for part in split_formulas(text):
+                if isinstance(part, Formula):
+                    self._formula(part)
+                elif part:
+                    self._line.append(Piece("text", part))
+        else:
+            self._line.append(Piece("text", text))
+
+    def _element(self, source: etree._Element, name: str) -> None:
+        classes: frozenset[str] = _NO_CLASSES
+        if source.keys():
+            if name in ("math", "script", "img") or (
+                name in ("span", "div") and source.get("class")
+            ):
+                classes = frozenset((source.get("class") or "").split())
+                formula = formula_of(source, name, classes)
+                if formula is not None:
+                    self._formula(formula)
+                    return
+            elif value := source.get("class"):
+                classes = frozenset(value.split())
+            if is_hidden(source, name) or (classes and not DRAWN.isdisjoint(classes)):
+                return
+            if source in self._captions:
+                return
+        elif name == "math":
+            self._math(source)
+            return
+        if name in _LEFT_OUT:
+            if name == "noscript" and len(source):
+                self._children(source)  # a picture for those without scripts
+            return
+        if self._marked and self._is_note(source):
+            return
+        if name in _EMPHASIS:
+            self._line.append(Piece("open", _EMPHASIS[name]))
+            self._children(source)
+            self._line.append(Piece("close", _EMPHASIS[name]))
+        elif name in _CODE:
+            self._code_span(source)
+        elif classes and name in _HOLDERS and self._holder(source, classes):
+            return
+        elif name in _INLINE:
+            self._children(source)
+        elif name == "br":
+            self._line.append(Piece("break"))
+        elif name in ("img", "image", "object"):
+            self._image(source, name, classes)
+        elif name == "svg":
+            self._svg(source)
+        elif name == "math":
+            pass  # one that shows nothing
+        else:
+            self._block(source, name)
+
+    def _block(self, source: etree._Element, name: str) -> None:
+        self._end()
+        if self._flat:
+            if name in _PRE:
+                self._code_span(source)
+            else:
+                self._children(source)
+        elif name in _HEADINGS:
+            self._heading(source, _HEADINGS[name])
+        elif name in _PRE:
+            self._code(source)
+        elif name in _LISTS:
+            self._list(source, name)
+        elif name == "dl":
+            self._definitions(source)
+        elif name == "table":
+            self._table(source)
+        elif name == "blockquote":
+            self._quotation(source)
+        elif name == "figure":
+            self._figure(source)
+        else:
+            self._children(source)
+        self._end()
+
+    def _end(self) -> None:
+        """End the line: what was written of it becomes a paragraph."""
+        if self._flat:
+            self._line.append(Piece("break"))
+            return
+        if self._line:
+            text = _written(self._line)
+            self._line = []
+            if text and not self._tie(text):
+                self._blocks.append(TextBlock("paragraph", text))
+        if self._waiting:
+            self._blocks += self._waiting
+            self._waiting = []
+
+    def _tie(self, text: str, *, sure: bool = False) -> bool:
+        """Make a text the caption of the picture right before it, if it is one."""
+        last = self._blocks[-1] if self._blocks else None
+        if not isinstance(last, PictureBlock) or last.caption:
+            return False
+        if not sure and (len(text) > _MAX_CAPTION or not _BEGINS_LIKE_CAPTION.match(text)):
+            return False
+        self._blocks[-1] = PictureBlock(last.name, last.data, text)
+        return True
+
+    def _within(self, source: etree._Element) -> list[Block]:
+        """The blocks of an element, by themselves."""
+        outer = self._blocks, self._line, self._waiting
+        self._blocks, self._line, self._waiting = [], [], []
+        self._children(source)
+        self._end()
+        made = self._blocks
+        self._blocks, self._line, self._waiting = outer
+        return made
+
+    def _flattened(self, source: etree._Element, line_break: str) -> str:
+        """An element's text on one line; pictures within wait until the line's end."""
+        outer, self._line, was_flat = self._line, [], self._flat
+        self._flat = True
+        self._children(source)
+        text = join_pieces(self._line, line_break=line_break)
+        self._line, self._flat = outer, was_flat
+        return text.replace("\n", " ")
+
+    def _heading(self, source: etree._Element, level: int) -> None:
+        text = self._flattened(source, " ")
+        if text:
+            self._blocks.append(TextBlock("heading", f"{'#' * level} {text}", level))
+
+    def _formula(self, formula: Formula) -> None:
+        if formula.display and not self._flat:
+            self._end()
+            self._blocks.append(TextBlock("formula", formula.block))
+        else:
+            self._line.append(Piece("raw", f"${formula.latex}$"))
+
+    def _math(self, source: etree._Element) -> None:
+        formula = formula_of(source, "math", _NO_CLASSES)
+        if formula is not None:
+            self._formula(formula)
+
+    def _code_span(self, source: etree._Element) -> None:
+        text = clean_text(text_of(source))
+        if text.strip():
+            if text[:1].isspace():
+                self._line.append(Piece("text", " "))
+            self._line.append(Piece("raw", code_span(" ".join(text.split()))))
+            if text[-1:].isspace():
+                self._line.append(Piece("text", " "))
+        for image in source.iter("{*}img"):
+            self._image(image, "img", _NO_CLASSES)
+
+    def _code(self, source: etree._Element) -> None:
+        text = "".join(code_strings(source, self._notes.hidden))
+        text = clean_text(text.replace("\r\n", "\n").replace("\r", "\n")).replace("\u00a0", " ")
+        lines = text.split("\n")
+        while lines and not lines[0].strip():
+            lines.pop(0)
+        text = "\n".join(lines).rstrip()
+        if text:
+            longest = max((len(run) for run in re.findall("`+", text)), default=0)
+            fence = "`" * max(3, longest + 1)
+            language = code_language(source)
+            self._blocks.append(TextBlock("code", f"{fence}{language}\n{text}\n{fence}"))
+        for image in source.iter("{*}img"):
+            self._image(image, "img", _NO_CLASSES)
+
+    def _list(self, source: etree._Element, name: str) -> None:
+        if "gallery" in (source.get("class") or ""):
+            self._children(source)
+            return
+        start = source.get("start") or "1"
+        number = int(start) if re.fullmatch(r"\d{1,5}", start) else 1
+        items: list[str] = []
+
+        def end() -> None:
+            if items:
+                self._blocks.append(TextBlock("list", "\n".join(items)))
+                items.clear()
+
+        for item in source:
+            kind = name_of(item)
+            if not kind or kind in _LEFT_OUT or is_hidden(item, kind):
+                continue
+            marker = f"{number}. " if name == "ol" else "- "
+            number += 1
+            texts: list[TextBlock] = []
+            for block in [*self._item(item, kind), None]:
+                if isinstance(block, TextBlock):
+                    texts.append(block)
+                    continue
+                if texts:  # up to a picture, or all there is
+                    items.append(_item(texts, marker))
+                    marker, texts = " " * len(marker), []
+                if block is not None:
+                    end()
+                    self._blocks.append(block)
+        end()
+
+    def _item(self, item: etree._Element, kind: str) -> list[Block]:
+        if kind == "li" and not (self._marked and item in self._notes.notes):
+            classes = frozenset((item.get("class") or "").split())
+            if not is_figure(classes) or caption_of(item) is None:
+                return self._within(item)
+        # A figure, a note, or what has no business in a list.
+        outer = self._blocks, self._line, self._waiting
+        self._blocks, self._line, self._waiting = [], [], []
+        self._element(item, kind)
+        self._end()
+        made = self._blocks
+        self._blocks, self._line, self._waiting = outer
+        return made
+
+    def _definitions(self, source: etree._Element) -> None:
+        lines: list[str] = []
+
+        def end() -> None:
+            text = "\n".join(lines).strip("\n")
+            if text:
+                self._blocks.append(TextBlock("list", text))
+            lines.clear()
+
+        for child in source:
+            name = name_of(child)
+            if not name or is_hidden(child, name):
+                continue
+            if name == "div":
+                end()
+                self._definitions(child)
+                continue
+            texts: list[TextBlock] = []
+            for block in [*self._within(child), None]:
+                if isinstance(block, TextBlock):
+                    texts.append(block)
+                    continue
+                if texts:
+                    text = "\n\n".join(each.markdown for each in texts)
+                    lines.append(_prefixed(text, ": ", "  ") if name == "dd" else f"\n{text}")
+                    texts = []
+                if block is not None:
+                    end()
+                    self._blocks.append(block)
+        end()
+
+    def _quotation(self, source: etree._Element) -> None:
+        quoted: list[str] = []
+
+        def end() -> None:
+            if quoted:
+                text = _prefixed("\n\n".join(quoted), "> ", "> ")
+                self._blocks.append(TextBlock("paragraph", text))
+                quoted.clear()
+
+        for block in self._within(source):
+            if isinstance(block, TextBlock):
+                quoted.append(block.markdown)
+            else:
+                end()
+                self._blocks.append(block)
+        end()
+
+    def _table(self, source: etree._Element) -> None:
+        rows = data_rows(source)
+        if rows is None:  # it is there for its looks
+            self._children_apart(source)
+            return
+        caption = next((child for child in source if name_of(child) == "caption"), None)
+        title = self._flattened(caption, " ") if caption is not None else ""
+        grid = grid_of(rows, lambda cell: self._flattened(cell, "<br>").replace("|", "\\|"))
+        table = write_table(grid)
+        text = "\n\n".join(part for part in (title, table) if part)
+        if text:
+            self._blocks.append(TextBlock("table", text))
+
+    def _children_apart(self, source: etree._Element) -> None:
+        """The rows and cells of a layout, each a block of its own."""
+        for child in source:
+            name = name_of(child)
+            if name in ("tbody", "thead", "tfoot", "tr"):
+                self._children_apart(child)
+            elif name:
+                self._element(child, name)
+                self._end()
+
+    def _holder(self, source: etree._Element, classes: frozenset[str]) -> bool:
+        """Read an element whose classes call it a figure or a caption; False if it is neither."""
+        if is_figure(classes) and not self._flat and caption_of(source) is not None:
+            self._end()
+            self._figure(source)
+            return True
+        if is_caption(classes) and not self._flat and not self._line:
+            text = self._flattened(source, " ")
+            if text and not self._tie(text, sure=True):
+                self._blocks.append(TextBlock("paragraph", escape_line_start(text)))
+            self._end()
+            return True
+        return False
+
+    def _figure(self, source: etree._Element) -> None:
+        caption = caption_of(source)
+        if caption is None:
+            self._children(source)
+            return
+        self._captions.add(caption)
+        caption.set("data-caption", "")  # so that the walk asks whether it is one
+        text = self._flattened(caption, " ")
+        blocks = self._within(source)
+        pictures = [i for i, block in enumerate(blocks) if isinstance(block, PictureBlock)]
+        if pictures:
+            last = blocks[pictures[-1]]
+            assert isinstance(last, PictureBlock)
+            if text:
+                both = f"{last.caption} {text}" if last.caption else text
+                blocks[pictures[-1]] = PictureBlock(last.name, last.data, both)
+        elif text and any(isinstance(block, TextBlock) for block in blocks):
+            blocks.insert(0, TextBlock("paragraph", escape_line_start(text)))
+        elif text and not any(isinstance(block, LostBlock) for block in blocks):
+            blocks.append(TextBlock("paragraph", escape_line_start(text)))
+        self._blocks += blocks
+
+    def _is_note(self, source: etree._Element) -> bool:
+        notes = self._notes
+        if source in notes.hidden:
+            return True
+        if source in notes.references:
+            self._line.append(Piece("raw", f"[^{_label(notes.references[source])}]"))
+            return True
+        if source in notes.notes and not self._flat:
+            label = _label(notes.notes[source])
+            self._end()
+            texts: list[str] = []
+            for block in self._within(source):
+                if isinstance(block, TextBlock):
+                    texts.append(block.markdown)
+                else:
+                    self._waiting.append(block)
+            if texts:
+                text = _prefixed("\n\n".join(texts), f"[^{label}]: ", "    ")
+                self._blocks.append(TextBlock("paragraph", text))
+            self._end()
+            return True
+        return False
+
+    def _image(self, source: etree._Element, name: str, classes: frozenset[str]) -> None:
+        if name == "object" and not (source.get("type") or "").startswith("image/"):
+            self._children(source)
+            return
+        emoji = emoji_of(source, classes)
+        if emoji:
+            self._line.append(Piece("text", emoji))
+            return
+        path = picture_path(source)
+        if not path:
+            return
+        size = stated_size(source)
+        if size is not None and min(size) <= _ICON and max(size) <= 2 * _ICON:
+            detail = f"shown at {size[0]} x {size[1]} pixels"
+            self._put(LostBlock(_short(path), Reason.IMAGE_TOO_SMALL, detail))
+            return
+        if path not in self._found:
+            self._found[path] = self._loaded(_short(path), lambda: self._load(path))
+        self._show(_short(path), self._found[path])
+
+    def _svg(self, source: etree._Element) -> None:
+        drawn = [e for e in source.iter() if name_of(e) not in ("", "svg", "g", "title", "desc")]
+        if len(drawn) == 1 and name_of(drawn[0]) == "image":  # the usual wrapper of a cover
+            self._image(drawn[0], "image", _NO_CLASSES)
+        elif drawn and source.get("aria-hidden") != "true":
+            self._show("inline SVG", self._loaded("inline SVG", lambda: self._draw(source)))
+
+    def _loaded(self, name: str, load: Callable[[], bytes]) -> bytes | LostBlock:
+        try:
+            return load()
+        except DocumentError as error:
+            return LostBlock(name, error.reason, error.detail)
+
+    def _show(self, name: str, found: bytes | LostBlock) -> None:
+        self._put(PictureBlock(name, found) if isinstance(found, bytes) else found)
+
+    def _put(self, block: PictureBlock | LostBlock) -> None:
+        """Set a picture where it stands: one that is lost does not part the line."""
+        if self._flat or (isinstance(block, LostBlock) and self._line):
+            self._waiting.append(block)
+            return
+        self._end()
+        last = self._blocks[-1] if self._blocks else None
+        if not isinstance(last, PictureBlock) or last != block:
+            # Else: a lazy picture and its fallback, or a thumbnail within the link to itself.
+            self._blocks.append(block)
+
+
+_NO_CLASSES: frozenset[str] = frozenset()
+
+
+def _written(line: list[Piece]) -> str:
+    """A line of text as Markdown."""
+    if all(piece.kind == "text" for piece in line) and len(line) == 1:
+        text = line[0].value
+        if text.isascii():  # else line ends between wide characters want care
+            return escape_line_start(escape(" ".join(text.split())))
+    text = join_pieces(line)
+    if "\n" in text:
+        return "\n".join(escape_line_start(each) for each in text.split("\n"))
+    return escape_line_start(text) if text else ""
+
+
+def _item(texts: Sequence[TextBlock], marker: str) -> str:
+    text = texts[0].markdown
+    for block in texts[1:]:
+        # Nested lists follow their line closely; other blocks stand apart.
+        text += ("\n" if block.kind == "list" else "\n\n") + block.markdown
+    return _prefixed(text, marker, " " * len(marker))
+
+
+def _prefixed(text: str, first: str, rest: str) -> str:
+    lines = text.split("\n")
+    tail = [rest + line if line or rest.strip() else line for line in lines[1:]]
+    return "\n".join(
+        line.rstrip() if not line.strip() else line for line in [first + lines[0], *tail]
+    )
+
+
+def _label(label: str) -> str:
+    return re.sub(r"[\[\]\s^]+", "", label)
+
+
+def _short(path: str) -> str:
+    return path if len(path) < 200 else path[:60] + "..."
+
+
+def _without_empty_sections(blocks: Sequence[Block]) -> list[Block]:
+    """Leave out headings of sections in which nothing is left."""
+    kept: list[Block] = []
+    level = 6 + 1  # of the heading after this block, if nothing stands between; 0 at the end
+    follows = 0
+    for block in reversed(blocks):
+        if isinstance(block, TextBlock) and block.kind == "heading":
+            if follows <= block.level and follows != level:
+                continue
+            follows = block.level
+        elif not isinstance(block, LostBlock):
+            follows = level
+        kept.append(block)
+    kept.reverse()
+    return kept
