@@ -1,0 +1,1 @@
+"""Where text stands in a picture, and the order in which a person reads it."""

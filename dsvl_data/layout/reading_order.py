@@ -1,0 +1,396 @@
+"""The order in which a person reads the words or lines that stand in a picture.
+
+In: texts and the four corners of each (`dsvl_data.layout.shapes.Ends`). Out: lines, in order,
+each of the texts that stand in it. Words that follow one another along their own direction make
+a line; lines that follow one another across it make a block; blocks go from top to bottom and
+from left to right. So slanted, turned and curved texts are read as they run, columns one after
+the other, and vertical Chinese from the right column to the left, which is the same rule: the
+next line lies to the right hand of the reading direction, turned by 90 degrees.
+
+The result does not depend on the order of the input, on where in the picture the texts stand,
+or on the picture's scale: all coordinates are first taken relative to what the texts cover.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+from dsvl_data.layout.shapes import Ends
+from dsvl_data.layout.writing import has_cjk
+
+Box: TypeAlias = tuple[float, float, float, float]
+
+# All in heights of the text, unless said otherwise; found by looking at pictures of street signs,
+# shelves and menus with the order drawn onto them.
+_SAME_DIRECTION = 0.9  # cosine: 25 degrees
+_WORD_GAP = (-0.6, 1.2)
+_WORD_OFFSET = 0.6  # of the smaller word
+_WORD_RATIO = 2.2  # "are" and "(Tight)" of one size differ by this much in tight outlines
+_LINE_GAP = (-0.5, 1.0)
+_LINE_OVERLAP = 0.2  # of the shorter line
+_LINE_RATIO = 1.8
+_BLOCK_MARGIN = 0.25  # outlines of neighbours touch
+# A text is turned by 90 degrees where its outline is this much too tall for its characters.
+_TALL, _WRONG = 1.3, 1.35
+_COHERENT = 0.9  # of the text runs in one direction: then that is the picture's horizontal
+_SLANT = 0.1  # sine of a slope that is not worth a rotation
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Texts that are read one after the other, as indices into the input, in order.
+
+    `block` counts the blocks of lines from 0; `vertical`: Chinese or Japanese that runs downwards.
+    """
+
+    texts: tuple[int, ...]
+    block: int
+    vertical: bool
+
+
+class _Stroke(NamedTuple):
+    """A text or line as the middle line that it runs along, with its height and bounds."""
+
+    start_x: float
+    start_y: float
+    end_x: float
+    end_y: float
+    ux: float  # unit vector of the direction
+    uy: float
+    length: float
+    height: float
+    vertical: bool
+    box: Box
+
+
+def reading_order(
+    texts: Sequence[str], ends: Sequence[Ends], *, oriented: bool = True
+) -> list[Line]:
+    """Return the lines that texts make, in reading order.
+
+    With `oriented`, the first of the four points of each is the upper left corner of the text as
+    it is read; otherwise a text is taken to run to the right, or down if it is turned. Every
+    index is in exactly one line. Only neighbours are compared, so that time grows with the number
+    of texts where they do not overlap, and with its square where they all do.
+    """
+    if not texts:
+        return []
+    order = sorted(range(len(texts)), key=lambda index: (ends[index], texts[index]))
+    corners = _relative([ends[index] for index in order])
+    words = [
+        _stroke(texts[index], quad, oriented) for index, quad in zip(order, corners, strict=True)
+    ]
+    chains = _chains(_successors(words, _word_score, _WORD_RATIO, _WORD_GAP[1] / 2))
+    lines = [_joined([words[index] for index in chain]) for chain in chains]
+    blocks = _chains(_successors(lines, _line_score, _LINE_RATIO, _LINE_GAP[1] / 2))
+    found = []
+    for number, block in enumerate(_block_order(blocks, lines, chains, corners)):
+        for line in blocks[block]:
+            members = [order[word] for word in chains[line]]
+            if len(members) > 1 and _runs_left([texts[index] for index in members]):
+                members.reverse()
+            found.append(Line(tuple(members), number, lines[line].vertical))
+    return found
+
+
+def _relative(ends: Sequence[Ends]) -> list[Ends]:
+    """Move and scale points so that all lie between 0 and 1 and the longer side is 1."""
+    xs = [x for quad in ends for x, _ in quad]
+    ys = [y for quad in ends for _, y in quad]
+    x0, y0 = min(xs), min(ys)
+    extent = max(max(xs) - x0, max(ys) - y0) or 1.0
+    return [
+        (
+            ((a[0] - x0) / extent, (a[1] - y0) / extent),
+            ((b[0] - x0) / extent, (b[1] - y0) / extent),
+            ((c[0] - x0) / extent, (c[1] - y0) / extent),
+            ((d[0] - x0) / extent, (d[1] - y0) / extent),
+        )
+        for a, b, c, d in ends
+    ]
+
+
+def _stroke(text: str, corners: Ends, oriented: bool) -> _Stroke:
+    """Find out which way a text runs, from its outline and its characters."""
+    (ax, ay), (bx, by), (cx, cy), (dx, dy) = corners
+    along_x, along_y = (bx + cx - ax - dx) / 2, (by + cy - ay - dy) / 2
+    down_x, down_y = (cx + dx - ax - bx) / 2, (cy + dy - ay - by) / 2
+    # Not `hypot`: a square root is rounded in the same way on every machine.
+    length = math.sqrt(along_x * along_x + along_y * along_y)
+    height = math.sqrt(down_x * down_x + down_y * down_y)
+    turned = height > _TALL * length and _is_turned(text, length, height)
+    if not oriented and not turned and len(text) == 1:
+        turned = abs(along_y) > abs(along_x)
+    if turned:
+        along_x, along_y, length, height = down_x, down_y, height, length
+    ux, uy = (along_x / length, along_y / length) if length > 0 else (1.0, 0.0)
+    if (turned or not oriented) and (ux if abs(ux) >= abs(uy) else uy) < 0:
+        # The outline does not tell: to the right, then, or downwards.
+        ux, uy = -ux, -uy
+    middle_x, middle_y = (ax + bx + cx + dx) / 4, (ay + by + cy + dy) / 4
+    half_x, half_y = ux * length / 2, uy * length / 2
+    return _Stroke(
+        middle_x - half_x,
+        middle_y - half_y,
+        middle_x + half_x,
+        middle_y + half_y,
+        ux,
+        uy,
+        length,
+        height,
+        turned and has_cjk(text),
+        (min(ax, bx, cx, dx), min(ay, by, cy, dy), max(ax, bx, cx, dx), max(ay, by, cy, dy)),
+    )
+
+
+def _is_turned(text: str, width: float, height: float) -> bool:
+    """Whether characters of a usual shape fit better down an outline than across it."""
+    count = len(text.replace(" ", ""))
+    if count < 2 or width <= 0:
+        return False
+    usual = 1.0 if has_cjk(text) else 0.5
+    across = width / height / count / usual
+    down = height / width / count / usual
+    return max(across, 1 / across) > _WRONG * max(down, 1 / down)
+
+
+def _word_score(a: _Stroke, b: _Stroke) -> float:
+    """How near behind one another two words of a line are; infinite if they are not."""
+    ux, uy = a.ux, a.uy
+    if (b.start_x + b.end_x - a.start_x - a.end_x) * ux + (
+        b.start_y + b.end_y - a.start_y - a.end_y
+    ) * uy <= 0:
+        return math.inf
+    step_x, step_y = b.start_x - a.end_x, b.start_y - a.end_y
+    gap = step_x * ux + step_y * uy
+    mean = (a.height + b.height) / 2
+    if not _WORD_GAP[0] * mean < gap < _WORD_GAP[1] * mean:
+        return math.inf
+    offset = max(abs(step_y * ux - step_x * uy), abs(step_y * b.ux - step_x * b.uy))
+    if offset >= _WORD_OFFSET * min(a.height, b.height):
+        return math.inf
+    return gap + 2 * offset
+
+
+def _line_score(a: _Stroke, b: _Stroke) -> float:
+    """How near below one another two lines of a block are; infinite if they are not."""
+    ux, uy = a.ux, a.uy
+    step_x = (b.start_x + b.end_x - a.start_x - a.end_x) / 2
+    step_y = (b.start_y + b.end_y - a.start_y - a.end_y) / 2
+    down = step_y * ux - step_x * uy
+    mean = (a.height + b.height) / 2
+    if down <= mean / 2 or not _LINE_GAP[0] * mean < down - mean < _LINE_GAP[1] * mean:
+        return math.inf
+    along = step_x * ux + step_y * uy
+    mine, other = a.length / 2, b.length / 2
+    overlap = min(mine, along + other) - max(-mine, along - other)
+    if overlap <= _LINE_OVERLAP * 2 * min(mine, other):
+        return math.inf
+    return down - mean + 0.1 * abs(along - other + mine)
+
+
+def _successors(
+    strokes: Sequence[_Stroke],
+    score: Callable[[_Stroke, _Stroke], float],
+    ratio: float,
+    reach: float,
+) -> list[int]:
+    """For each stroke the one that follows it, -1 for none: nearest to one another, both ways.
+
+    Strokes further apart than `reach` times both heights are not looked at.
+    """
+    count = len(strokes)
+    following, following_score = [-1] * count, [math.inf] * count
+    preceding, preceding_score = [-1] * count, [math.inf] * count
+    around = [_grown(stroke.box, reach * stroke.height) for stroke in strokes]
+    sweep = sorted(range(count), key=lambda index: around[index][1])
+    for position, i in enumerate(sweep):
+        a = strokes[i]
+        left, _, right, bottom = around[i]
+        for j in sweep[position + 1 :]:
+            near = around[j]
+            if near[1] > bottom:
+                break
+            if near[0] > right or near[2] < left:
+                continue
+            b = strokes[j]
+            if (
+                a.ux * b.ux + a.uy * b.uy <= _SAME_DIRECTION
+                or a.height > ratio * b.height
+                or b.height > ratio * a.height
+                or a.vertical is not b.vertical
+            ):
+                continue
+            for first, second in ((i, j), (j, i)):
+                value = score(strokes[first], strokes[second])
+                if value == math.inf:
+                    continue
+                if (value, second) < (following_score[first], following[first]):
+                    following[first], following_score[first] = second, value
+                if (value, first) < (preceding_score[second], preceding[second]):
+                    preceding[second], preceding_score[second] = first, value
+    return [
+        after if after >= 0 and preceding[after] == index else -1
+        for index, after in enumerate(following)
+    ]
+
+
+def _chains(successors: Sequence[int]) -> list[list[int]]:
+    """Turn links into chains; a ring (text around a coin) is cut before its first member."""
+    followers = {after for after in successors if after >= 0}
+    chains: list[list[int]] = []
+    seen = [False] * len(successors)
+    heads = [index for index in range(len(successors)) if index not in followers]
+    for head in [*heads, *range(len(successors))]:
+        chain = []
+        while head >= 0 and not seen[head]:
+            seen[head] = True
+            chain.append(head)
+            head = successors[head]
+        if chain:
+            chains.append(chain)
+    return chains
+
+
+def _joined(chain: Sequence[_Stroke]) -> _Stroke:
+    """Make one stroke of several, from the start of the first to the end of the last."""
+    first, last = chain[0], chain[-1]
+    if len(chain) == 1:
+        return first
+    step_x, step_y = last.end_x - first.start_x, last.end_y - first.start_y
+    length = math.sqrt(step_x * step_x + step_y * step_y)
+    ux, uy = (step_x / length, step_y / length) if length > 0 else (first.ux, first.uy)
+    boxes = [stroke.box for stroke in chain]
+    return _Stroke(
+        first.start_x,
+        first.start_y,
+        last.end_x,
+        last.end_y,
+        ux,
+        uy,
+        length,
+        sum([stroke.height for stroke in chain]) / len(chain),
+        first.vertical,
+        _around(boxes),
+    )
+
+
+def _block_order(
+    blocks: Sequence[Sequence[int]],
+    lines: Sequence[_Stroke],
+    chains: Sequence[Sequence[int]],
+    corners: Sequence[Ends],
+) -> list[int]:
+    """Order blocks by cutting the picture at gaps, across first, then down."""
+    if len(blocks) == 1:
+        return [0]
+    ux, uy = _horizontal(lines)
+    boxes = []
+    for block in blocks:
+        if uy:
+            points = [
+                (x * ux + y * uy, y * ux - x * uy)
+                for line in block
+                for word in chains[line]
+                for x, y in corners[word]
+            ]
+            xs, ys = [x for x, _ in points], [y for _, y in points]
+            left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
+        else:
+            left, top, right, bottom = _around([lines[line].box for line in block])
+        margin = _BLOCK_MARGIN * sum([lines[line].height for line in block]) / len(block)
+        across, down = min(margin, (right - left) * 0.45), min(margin, (bottom - top) * 0.45)
+        boxes.append((left + across, top + down, right - across, bottom - down))
+    return _cut(boxes, [lines[block[0]].vertical for block in blocks])
+
+
+def _horizontal(lines: Sequence[_Stroke]) -> tuple[float, float]:
+    """The direction of most text, if it is nearer to the horizontal than to the vertical.
+
+    A picture that stands upside down counts. One on its side does not: more often it is a picture
+    of the spines of books, which are read from left to right.
+    """
+    flat = [line for line in lines if abs(line.ux) >= abs(line.uy)]
+    length = sum([line.length for line in flat])
+    x = sum([line.ux * line.length for line in flat])
+    y = sum([line.uy * line.length for line in flat])
+    size = math.sqrt(x * x + y * y)
+    if not size or size < _COHERENT * length or 2 * length < sum([line.length for line in lines]):
+        return 1.0, 0.0
+    if x > 0 and abs(y) < _SLANT * size:
+        return 1.0, 0.0
+    return x / size, y / size
+
+
+def _cut(boxes: Sequence[tuple[float, float, float, float]], vertical: Sequence[bool]) -> list[int]:
+    order: list[int] = []
+    groups = [list(range(len(boxes)))]
+    while groups:
+        group = groups.pop()
+        if len(group) == 1:
+            order += group
+            continue
+        leftwards = all(vertical[index] for index in group)
+        parts = _parts(group, boxes, 1)
+        if len(parts) == 1:
+            parts = _parts(group, boxes, 0)
+            if leftwards:
+                parts.reverse()
+        if len(parts) == 1:
+            # They interlock: what begins first is read first, and the rest is tried again.
+            first = min(
+                group,
+                key=lambda index: (
+                    (-boxes[index][2], boxes[index][1])
+                    if leftwards
+                    else (boxes[index][1], boxes[index][0])
+                ),
+            )
+            group.remove(first)
+            parts = [[first], group]
+        groups += reversed(parts)
+    return order
+
+
+def _parts(group: Sequence[int], boxes: Sequence[Box], axis: int) -> list[list[int]]:
+    """Split boxes at every gap along an axis (0: x, 1: y)."""
+    parts: list[list[int]] = []
+    reach = -math.inf
+    for index in sorted(group, key=lambda index: (boxes[index][axis], index)):
+        if boxes[index][axis] >= reach:
+            parts.append([])
+        parts[-1].append(index)
+        reach = max(reach, boxes[index][axis + 2])
+    return parts
+
+
+def _runs_left(texts: Sequence[str]) -> bool:
+    """Whether most letters are of a script that runs from right to left."""
+    left = right = 0
+    for text in texts:
+        if text.isascii():
+            right += len(text)
+            continue
+        for character in text:
+            if unicodedata.bidirectional(character) in ("R", "AL"):
+                left += 1
+            elif character.isalpha():
+                right += 1
+    return left > right
+
+
+def _grown(box: Box, margin: float) -> Box:
+    return box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin
+
+
+def _around(boxes: Sequence[Box]) -> Box:
+    return (
+        min([box[0] for box in boxes]),
+        min([box[1] for box in boxes]),
+        max([box[2] for box in boxes]),
+        max([box[3] for box in boxes]),
+    )
