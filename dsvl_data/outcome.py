@@ -30,10 +30,13 @@ class Reason(Enum):
     SEVERAL_IMAGES = (Outcome.FILTERED, "a cell with more than one image")
     BLANK_IMAGE = (Outcome.FILTERED, "an image with (nearly) one colour only")
     IMAGE_TOO_SMALL = (Outcome.FILTERED, "an image smaller than the recipe asks for")
+    IMAGE_RATIO = (Outcome.FILTERED, "an image far wider than high, or higher than wide: a rule")
+    REPEATED_IMAGE = (Outcome.FILTERED, "an image of many pages of its input: a logo, an ornament")
     HTML_TABLE = (Outcome.FILTERED, "an HTML table where tables are not asked for")
     ERROR_OUTPUT = (Outcome.FILTERED, "a cell whose output is a traceback")
     NO_TEXT = (Outcome.FILTERED, "a page or chapter that shows pictures only, or too little text")
     NO_PICTURE = (Outcome.FILTERED, "a document without a picture, where pictures belong")
+    HELD_OUT = (Outcome.FILTERED, "a record that its publisher keeps for testing")
     LOW_SIMILARITY = (
         Outcome.FILTERED,
         "a picture that matches its text less than the recipe asks for",
@@ -71,6 +74,7 @@ class Reason(Enum):
     BAD_TABLE = (Outcome.QUARANTINED, "rows that do not fit their header, or no plain values")
     BAD_ENCODING = (Outcome.QUARANTINED, "bytes that are no text in any known encoding")
     BAD_RECORD = (Outcome.QUARANTINED, "a record with fields missing or of a wrong type")
+    UNMATCHED = (Outcome.QUARANTINED, "annotations that point to no record of their file")
     MISSING_FILE = (Outcome.QUARANTINED, "a file that holds part of the record is not there")
     ENCRYPTED = (Outcome.QUARANTINED, "content under encryption (DRM)")
     IMAGE_BOMB = (Outcome.QUARANTINED, "an image with more pixels than the limit")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.read.published.conversations import first_picture
 from dsvl_data.read.published.fields import (
     integer_of,
     is_list,
@@ -101,7 +102,7 @@ def _assemble(
                     yield Left(Reason.LOW_SIMILARITY, part.names[0], detail)
                     continue
                 try:
-                    image = _load(pictures, range(start, first))
+                    image = first_picture(pictures, start, first)
                     (waiting if after else document).append(image)
                     if part.caption:
                         _add_text(document, part.caption, joint)
@@ -132,19 +133,6 @@ def _add_text(document: list[Segment], text: str, joint: str) -> None:
         document[-1] = Text(last.text + joint + text)
     else:
         document.append(Text(text))
-
-
-def _load(pictures: Pictures, indexes: range) -> Image:
-    """Return the picture by the first of its names that is there."""
-    missing = DocumentError(Reason.BAD_RECORD, "a picture without a name")
-    for index in indexes:
-        try:
-            return pictures[index]
-        except DocumentError as error:
-            if error.reason is not Reason.MISSING_IMAGE:
-                raise
-            missing = error
-    raise missing
 
 
 def _texts(value: object, item: str) -> list[Part]:
@@ -342,9 +330,9 @@ _READERS = (
         category="interleaved",
         licence="ODC-By-1.0",
         layout="https://github.com/allenai/mmc4#documents",
-        # `docs_no_face_shard_0_v2.jsonl.zip` (fewer faces), `..._v3.jsonl.zip` (core, fewer faces)
-        # and `docs_shard_0_v2.jsonl.zip`, `..._v3...`: the same lines in all four corpora.
-        rows=Rows(("**/docs_*shard_*.jsonl.zip", "**/docs_*shard_*.jsonl")),
+        # `docs_no_face_shard_0_v2.jsonl.zip` (fewer faces), `..._v3.jsonl.zip` (core, fewer faces),
+        # `docs_shard_0_v2.jsonl.zip` and `..._v3.jsonl.zip`: the same lines in all four corpora.
+        rows=Rows(("**/docs_*shard_*.jsonl",)),
         convert=_mmc4,
         pictures=_names(_mmc4_layout),
         images="urls",
@@ -377,7 +365,7 @@ _READERS = (
         category="interleaved",
         licence="CC-BY-SA-3.0",
         layout="https://github.com/google-research-datasets/wit/blob/main/wikiweb2m.md",
-        rows=Rows(("**/wikiweb2m-*.tfrecord.gz", "**/wikiweb2m-*.tfrecord.gz-*-of-*")),
+        rows=Rows(("**/wikiweb2m-train.tfrecord.gz-*-of-*",)),
         convert=_wikiweb2m,
         pictures=_names(_wikiweb2m_layout),
         images="urls",
