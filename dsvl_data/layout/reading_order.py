@@ -4,8 +4,8 @@ In: texts and the four corners of each (`dsvl_data.layout.shapes.Ends`). Out: li
 each of the texts that stand in it. Words that follow one another along their own direction make
 a line; lines that follow one another across it make a block; blocks go from top to bottom and
 from left to right. So slanted, turned and curved texts are read as they run, columns one after
-the other, and vertical Chinese from the right column to the left, which is the same rule: the
-next line lies to the right hand of the reading direction, turned by 90 degrees.
+the other, and vertical Chinese from the right column to the left: which is the same rule, that
+the next line lies to the right hand of the reading direction.
 
 The result does not depend on the order of the input, on where in the picture the texts stand,
 or on the picture's scale: all coordinates are first taken relative to what the texts cover.
@@ -26,13 +26,15 @@ Box: TypeAlias = tuple[float, float, float, float]
 
 # All in heights of the text, unless said otherwise; found by looking at pictures of street signs,
 # shelves and menus with the order drawn onto them.
-_SAME_DIRECTION = 0.9  # cosine: 25 degrees
+_WORD_TURN = 0.8  # cosine: 37 degrees from word to word along a curve
 _WORD_GAP = (-0.6, 1.2)
 _WORD_OFFSET = 0.6  # of the smaller word
 _WORD_RATIO = 2.2  # "are" and "(Tight)" of one size differ by this much in tight outlines
 _LINE_GAP = (-0.5, 1.0)
 _LINE_OVERLAP = 0.2  # of the shorter line
 _LINE_RATIO = 1.8
+_LINE_TURN = 0.9  # cosine: 25 degrees
+_SPINE_GAP, _SPINE_RATIO = 0.5, 1.25  # the books on a shelf are not lines of one paragraph
 _BLOCK_MARGIN = 0.25  # outlines of neighbours touch
 # A text is turned by 90 degrees where its outline is this much too tall for its characters.
 _TALL, _WRONG = 1.3, 1.35
@@ -84,9 +86,9 @@ def reading_order(
     words = [
         _stroke(texts[index], quad, oriented) for index, quad in zip(order, corners, strict=True)
     ]
-    chains = _chains(_successors(words, _word_score, _WORD_RATIO, _WORD_GAP[1] / 2))
+    chains = _chains(_successors(words, _word_score, _WORD_TURN, _WORD_RATIO, _WORD_GAP[1] / 2))
     lines = [_joined([words[index] for index in chain]) for chain in chains]
-    blocks = _chains(_successors(lines, _line_score, _LINE_RATIO, _LINE_GAP[1] / 2))
+    blocks = _chains(_successors(lines, _line_score, _LINE_TURN, _LINE_RATIO, _LINE_GAP[1] / 2))
     found = []
     for number, block in enumerate(_block_order(blocks, lines, chains, corners)):
         for line in blocks[block]:
@@ -185,6 +187,10 @@ def _line_score(a: _Stroke, b: _Stroke) -> float:
     mean = (a.height + b.height) / 2
     if down <= mean / 2 or not _LINE_GAP[0] * mean < down - mean < _LINE_GAP[1] * mean:
         return math.inf
+    if abs(uy) > abs(ux) and not a.vertical:
+        higher, lower = max(a.height, b.height), min(a.height, b.height)
+        if down - mean > _SPINE_GAP * mean or higher > _SPINE_RATIO * lower:
+            return math.inf
     along = step_x * ux + step_y * uy
     mine, other = a.length / 2, b.length / 2
     overlap = min(mine, along + other) - max(-mine, along - other)
@@ -196,6 +202,7 @@ def _line_score(a: _Stroke, b: _Stroke) -> float:
 def _successors(
     strokes: Sequence[_Stroke],
     score: Callable[[_Stroke, _Stroke], float],
+    turn: float,
     ratio: float,
     reach: float,
 ) -> list[int]:
@@ -219,7 +226,7 @@ def _successors(
                 continue
             b = strokes[j]
             if (
-                a.ux * b.ux + a.uy * b.uy <= _SAME_DIRECTION
+                a.ux * b.ux + a.uy * b.uy <= turn
                 or a.height > ratio * b.height
                 or b.height > ratio * a.height
                 or a.vertical is not b.vertical
@@ -334,7 +341,7 @@ def _cut(boxes: Sequence[tuple[float, float, float, float]], vertical: Sequence[
         if len(group) == 1:
             order += group
             continue
-        leftwards = all(vertical[index] for index in group)
+        leftwards = 2 * sum([vertical[index] for index in group]) > len(group)
         parts = _parts(group, boxes, 1)
         if len(parts) == 1:
             parts = _parts(group, boxes, 0)
