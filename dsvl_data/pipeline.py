@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from types import UnionType
+from typing import Annotated, Any, Protocol, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -32,10 +33,15 @@ class PathOption:
     """Marks an option as a path (`Annotated[str, PathOption()]`): it starts at the recipe's folder.
 
     Addresses with a scheme and absolute paths stay. With `or_name` it may also be a name of
-    something else: see `is_path`. What a path holds is part of a plan's fingerprint.
+    something else: see `is_path`. What a path holds is part of a plan's fingerprint, but for
+    one that is not `digested`: data that the listing of documents locates anyway.
+
+    The mark may also stand within a type: `dict[str, tuple[Annotated[str, PathOption()], ...]]`,
+    or in a nested `Settings`.
     """
 
     or_name: bool = False
+    digested: bool = True
 
     def is_path(self, value: str) -> bool:
         """Whether a value is a path: with `or_name`, if it begins or ends as only paths do."""
@@ -52,6 +58,38 @@ class PathOption:
             return value
         # normpath and not resolve: a link must stay what it is.
         return os.path.normpath(Path(folder) / Path(value).expanduser())
+
+
+def map_paths(
+    kind: Any, value: Any, change: Callable[[PathOption, str], str], marks: Sequence[Any] = ()
+) -> Any:
+    """Return options, or what stands for them in YAML, with every path in them changed.
+
+    `kind` is their type, a `Settings` or what one is made of; `marks` what `Annotated` says of it.
+    What does not fit its type stays as it is.
+    """
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return map_paths(arguments[0], value, change, arguments[1:])
+    for mark in marks:
+        if isinstance(mark, PathOption) and isinstance(value, str) and value:
+            return change(mark, value)
+    if isinstance(value, Mapping) and isinstance(kind, type) and issubclass(kind, BaseModel):
+        fields = kind.model_fields
+        return {
+            name: map_paths(fields[name].annotation, item, change, fields[name].metadata)
+            if name in fields
+            else item
+            for name, item in value.items()
+        }
+    if isinstance(value, Mapping) and len(arguments) == 2:
+        return {name: map_paths(arguments[1], item, change) for name, item in value.items()}
+    if isinstance(value, list | tuple) and origin in (list, tuple, Sequence):
+        return [map_paths(arguments[0], item, change) for item in value]
+    if origin in (Union, UnionType):
+        for alternative in arguments:
+            value = map_paths(alternative, value, change)
+    return value
 
 
 class InputSpec(Settings):

@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from dsvl_data.engine.job import Job, load_pipeline
 from dsvl_data.outcome import UserError
-from dsvl_data.pipeline import InputSpec, Limits, PathOption, Settings
+from dsvl_data.pipeline import InputSpec, Limits, Settings, map_paths
 from dsvl_data.shards.plan import ShardSettings
 
 #: What pydantic calls by Python's names, in those of YAML.
@@ -149,12 +149,8 @@ def _with_whole_paths(
     kind: type[Settings], given: Mapping[str, Any], folder: Path
 ) -> dict[str, Any]:
     """Options in which paths no longer depend on the recipe's place."""
-    whole = dict(given)
-    for name, field in kind.model_fields.items():
-        value = whole.get(name)
-        for mark in field.metadata:
-            if isinstance(mark, PathOption) and isinstance(value, str) and value:
-                whole[name] = mark.resolve(value, str(folder.absolute()))
+    here = str(folder.absolute())
+    whole: dict[str, Any] = map_paths(kind, given, lambda mark, path: mark.resolve(path, here))
     return whole
 
 

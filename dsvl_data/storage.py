@@ -95,8 +95,8 @@ def find_files(path: str, *, judge_links: bool = False) -> Iterator[StoredFile]:
     elif kind == arrow_fs.FileType.Directory:
         yield from walk(path, judge_links)
     elif kind == arrow_fs.FileType.NotFound and glob.has_magic(path):
-        base, pattern = _split_glob(path)
-        wanted = _glob_pattern(pattern)
+        base, pattern = split_glob(path)
+        wanted = glob_pattern(pattern)
         if _look_at(base)[0] == arrow_fs.FileType.Directory:
             for file in walk(base, judge_links):
                 if file.link == "folder":
@@ -105,6 +105,23 @@ def find_files(path: str, *, judge_links: bool = False) -> Iterator[StoredFile]:
                     matches = wanted.fullmatch(file.relative) is not None
                 if matches:
                     yield file
+
+
+def kind_of(path: str) -> Literal["file", "folder", "glob", "nothing"]:
+    """Say what `find_files` takes a path for."""
+    kind, one = _look_at(path.removeprefix("file://"))
+    if one is not None:
+        return "file"
+    if kind == arrow_fs.FileType.Directory:
+        return "folder"
+    return "glob" if glob.has_magic(path) else "nothing"
+
+
+def glob_pattern(pattern: str) -> re.Pattern[str]:
+    """Return a glob below its base as an expression: see `find_files`."""
+    parts = re.split(r"(\*\*/?|\*|\?|\[!?[^\]]+\])", pattern)
+    known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(known.get(part) or _literal(part) for part in parts), re.DOTALL)
 
 
 def size(path: str) -> int:
@@ -355,18 +372,11 @@ def _judge(entry: os.DirEntry[str], inside: Path) -> Literal["", "outside", "fol
     return "folder" if target.is_dir() else "outside"
 
 
-def _split_glob(path: str) -> tuple[str, str]:
-    """Cut a glob into the folder before its first special character, and the pattern below it."""
+def split_glob(path: str) -> tuple[str, str]:
+    """Cut a glob into the folder before its first special character and the pattern below it."""
     fixed = _MAGIC.split(path, maxsplit=1)[0].rpartition("/")[0]
     base = fixed or ("/" if path.startswith("/") else ".")
     return base, path[len(fixed) :].lstrip("/")
-
-
-def _glob_pattern(pattern: str) -> re.Pattern[str]:
-    """A glob below its base as an expression: `*` and `?` stay in a folder, `**/` crosses them."""
-    parts = re.split(r"(\*\*/?|\*|\?|\[!?[^\]]+\])", pattern)
-    known = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(known.get(part) or _literal(part) for part in parts), re.DOTALL)
 
 
 def _literal(part: str) -> str:
@@ -382,7 +392,7 @@ def _leads_on(folder: str, pattern: str) -> bool:
     for name, wanted in zip(folders, patterns, strict=False):
         if "**" in wanted:
             return True
-        if not _glob_pattern(wanted).fullmatch(name):
+        if not glob_pattern(wanted).fullmatch(name):
             return False
     return len(patterns) > len(folders)
 

@@ -9,5 +9,8 @@ PIPELINES = {
     "ebooks": "pipelines.ebooks:PIPELINE",
     "exams": "pipelines.exams:PIPELINE",
     "arxiv": "pipelines.arxiv:PIPELINE",
+    "interleaved": "pipelines.interleaved:PIPELINE",
     "text": "pipelines.text:PIPELINE",
+    "published": "pipelines.published:PIPELINE",
+    "webcode": "pipelines.webcode:PIPELINE",
 }

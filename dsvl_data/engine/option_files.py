@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 
 from dsvl_data import storage
-from dsvl_data.pipeline import PathOption, Settings
+from dsvl_data.pipeline import PathOption, Settings, map_paths
 
 #: Bytes up to which a file is read whole.
 WHOLE_BYTES = 16 << 20
@@ -42,11 +42,19 @@ def changed_files(stored: Mapping[str, str] | None, options: Settings) -> Iterat
 
 
 def _paths(options: Settings) -> Iterator[tuple[str, str]]:
-    for name, field in type(options).model_fields.items():
-        value = getattr(options, name)
-        for mark in field.metadata:
-            if isinstance(mark, PathOption) and value and mark.is_path(str(value)):
-                yield name, str(value)
+    found: list[str] = []
+
+    def collect(mark: PathOption, path: str) -> str:
+        if mark.digested and mark.is_path(path):
+            found.append(path)
+        return path
+
+    # As JSON, in which a path is a text.
+    for name, value in options.model_dump(mode="json").items():
+        found.clear()
+        map_paths(type(options), {name: value}, collect)
+        for number, path in enumerate(found):
+            yield name if number == 0 else f"{name}, {number + 1}", path
 
 
 def _digest(path: str) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import tarfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -95,7 +95,7 @@ def list_files(spec: InputSpec) -> Iterator[StoredFile]:
 def refusal(link: StoredFile) -> tuple[Reason, str]:
     """Say why a link is not followed."""
     reason, what = _LINKS[link.link]
-    return reason, f"{_printable(link.relative)} {what}"
+    return reason, f"{printable(link.relative)} {what}"
 
 
 def read_bytes(ref: DocumentRef) -> bytes:
@@ -181,19 +181,30 @@ def json_lines(path: str) -> Iterator[tuple[int, int, int]]:
     Of a file that ends in `.gz`, offsets are those of what it inflates to; `DocumentError`
     where it is damaged or inflates without end.
     """
+    with closing(open_stream(path)) as file:
+        yield from line_ranges(file.read)
+
+
+def line_ranges(read: Callable[[int], bytes]) -> Iterator[tuple[int, int, int]]:
+    """Yield (line number from 0, offset, length) of each line of a stream that is not blank."""
     number = start = position = 0
     blank = True
-    with closing(open_stream(path)) as file:
-        while chunk := file.read(_CHUNK):
-            here = 0
-            while (end := chunk.find(b"\n", here)) >= 0:
-                if not blank or chunk[here:end].strip():
-                    yield number, start, position + end - start
-                number, start, blank, here = number + 1, position + end + 1, True, end + 1
-            blank = blank and not chunk[here:].strip()
-            position += len(chunk)
+    while chunk := read(_CHUNK):
+        here = 0
+        while (end := chunk.find(b"\n", here)) >= 0:
+            if not blank or chunk[here:end].strip():
+                yield number, start, position + end - start
+            number, start, blank, here = number + 1, position + end + 1, True, end + 1
+        blank = blank and not chunk[here:].strip()
+        position += len(chunk)
     if not blank:
         yield number, start, position - start
+
+
+def printable(name: str) -> str:
+    """Return a file name as text that Arrow and JSON can hold."""
+    # A name that is no UTF-8 comes with lone surrogates, which neither Arrow nor JSON can hold.
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _documents(
@@ -231,14 +242,14 @@ def _compressed(name: str, suffixes: tuple[str, ...]) -> bool:
 def _ref(
     spec: InputSpec, file: StoredFile, part: str, offset: int, size: int, **meta: Any
 ) -> DocumentRef:
-    uri = _printable(file.relative) + part
+    uri = printable(file.relative) + part
     return DocumentRef(spec.dataset, uri, spec.licence, file.path, size, offset, meta)
 
 
 def _failed(
     spec: InputSpec, file: StoredFile, reason: Reason, detail: str, part: str = ""
 ) -> DocumentRef:
-    return _ref(spec, file, part, 0, 0, reason=str(reason), detail=_printable(detail))
+    return _ref(spec, file, part, 0, 0, reason=str(reason), detail=printable(detail))
 
 
 def _line_refs(spec: InputSpec, file: StoredFile, column: str) -> Iterator[DocumentRef]:
@@ -260,7 +271,7 @@ def _tar_refs(
                 continue
             times[name] = times.get(name, 0) + 1
             again = f"#{times[name]}" if times[name] > 1 else ""
-            part = f"!{_printable(name)}{again}"
+            part = f"!{printable(name)}{again}"
             if not bare.endswith(suffixes):
                 detail = f"{name}: rows of a table within a tar are not read; unpack the tar"
                 yield _failed(spec, file, Reason.UNREADABLE, detail, part)
@@ -376,8 +387,3 @@ def _json_cell(record: Any, column: str) -> bytes:
 
 def _open(path: str) -> IO[bytes]:
     return cast("IO[bytes]", storage.open_input(path))
-
-
-def _printable(name: str) -> str:
-    # A name that is no UTF-8 comes with lone surrogates, which neither Arrow nor JSON can hold.
-    return name.encode("utf-8", "backslashreplace").decode()

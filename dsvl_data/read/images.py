@@ -30,13 +30,13 @@ class ImageInfo:
 
 def inspect(data: bytes, *, max_pixels: int = MAX_PIXELS) -> ImageInfo:
     """Read an image's header. Raises `DocumentError` (`BAD_IMAGE`, `IMAGE_BOMB`)."""
-    with _open(data, max_pixels) as picture:
+    with open_header(data, max_pixels) as picture:
         return ImageInfo(str(picture.format).lower(), *picture.size)
 
 
 def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pillow.Image:
     """Decode an image fully, after the header passed. Raises `DocumentError` as `inspect` does."""
-    picture = _open(data, max_pixels)
+    picture = open_header(data, max_pixels)
     try:
         picture.load()
     except (OSError, ValueError, SyntaxError, EOFError) as error:
@@ -44,7 +44,8 @@ def decode(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Pillow.Image:
     return picture
 
 
-def _open(data: bytes, max_pixels: int) -> Pillow.Image:
+def open_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Pillow.Image:
+    """Open an image without decoding it. Raises `DocumentError` as `inspect` does."""
     try:
         with warnings.catch_warnings():
             # Pillow warns of bombs at a size of its own; ours is checked below.

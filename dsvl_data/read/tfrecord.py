@@ -68,6 +68,14 @@ def scan(stream: BinaryIO, max_bytes: int = MAX_RECORD_BYTES) -> Iterator[tuple[
         yield start, length
 
 
+def ranges(stream: BinaryIO) -> Iterator[tuple[int, int]]:
+    """Yield what `scan` does, from a stream that need not be seekable."""
+    position = 0
+    for data in read_records(stream):
+        yield position + _HEADER.size, len(data)
+        position += _HEADER.size + len(data) + _FOOTER_BYTES
+
+
 def read_records(stream: BinaryIO, max_bytes: int = MAX_RECORD_BYTES) -> Iterator[bytes]:
     """Yield each record's payload, from a stream that need not be seekable. Raises as `scan`."""
     while header := stream.read(_HEADER.size):

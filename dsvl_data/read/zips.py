@@ -47,7 +47,7 @@ class ZipArchive:
             raise DocumentError(Reason.ARCHIVE_BOMB, f"{len(infos)} members")
         self._members: dict[str, zipfile.ZipInfo] = {}
         for info in infos:
-            _check_name(info.orig_filename)
+            check_member_name(info.orig_filename)
             if info.is_dir():
                 continue
             if info.filename in self._members:
@@ -108,7 +108,8 @@ class ZipArchive:
             end = self._start(info) + info.compress_size
 
 
-def _check_name(name: str) -> None:
+def check_member_name(name: str) -> None:
+    """Raise `UNSAFE_PATH` for a name that leads out of its archive."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or name[1:2] == ":":
         raise DocumentError(Reason.UNSAFE_PATH, f"a member named {name!r}")

@@ -1,0 +1,270 @@
+"""Where the pictures of a published set lie: folders, tars, zips, img2dataset's output.
+
+In: the places that a recipe names. Out: for a name or URL of a record, the byte range of the
+picture. Archives are indexed once, while the records are listed: 48 bytes a picture, so that a
+worker needs no index. A folder needs none: its path is joined to the name, and no name and no
+link leads out of it.
+
+A name is the member's whole path in the archive, or what follows its first folder
+(`train2017/1.jpg` in `train2017.zip` is also `1.jpg`) where that is one picture only.
+"""
+
+from __future__ import annotations
+
+import tarfile
+import zipfile
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import xxhash
+from numpy.typing import NDArray
+
+from dsvl_data import storage
+from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.read.archives import tar_members
+from dsvl_data.read.records import zip_members
+from dsvl_data.read.streams import Span
+
+_PICTURES = (
+    ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".jfif", ".jpe",
+)  # fmt: skip
+_ARCHIVES = (".tar", ".zip")
+_SHORT = "\0"  # no name holds it: before one that lacks its first folder
+_PACKINGS = ("", "deflate")
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A place, or an archive in one, that could not be read to its end."""
+
+    place: str
+    reason: Reason
+    detail: str
+
+
+@dataclass(slots=True)
+class Places:
+    """The pictures of some places: `Places.of(paths)`.
+
+    `folders` are those in which a worker looks; `faults` what is wrong with an archive, whose
+    pictures up to there can be had all the same.
+    """
+
+    folders: list[str] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    _index: _Index | None = None
+
+    @classmethod
+    def of(cls, paths: Sequence[str]) -> Places:
+        """Look at the places, and index the archives: files, or those that lie in a folder.
+
+        A tar beside a Parquet file of the same name is img2dataset's: its pictures are known by
+        URL. So are those in a folder of that name (`output_format files`).
+        """
+        places = cls()
+        index = _Index()
+        for path in paths:
+            try:
+                for where in _archives(path):
+                    places._add(where, index)
+            except OSError as error:
+                places.faults.append(Fault(path, Reason.UNREADABLE, str(error)))
+            if storage.kind_of(path) == "folder":
+                places.folders.append(path)
+        if len(index):
+            index.close()
+            places._index = index
+        return places
+
+    def find(self, name: str) -> list[Any] | None:
+        """Return where an archive holds a picture, as `Span.to_list`; None when none does."""
+        return None if self._index is None else self._index.find(name)
+
+    @property
+    def indexed(self) -> bool:
+        """Whether there is an archive to look into."""
+        return self._index is not None
+
+    def _add(self, path: str, index: _Index) -> None:
+        found = 0
+        try:
+            for name, span in _pictures(path):
+                index.add(name, span)
+                found += 1
+        except (tarfile.TarError, zipfile.BadZipFile, ValueError, EOFError, pa.ArrowException) as e:
+            self.faults.append(Fault(path, Reason.BAD_ARCHIVE, f"after {found} pictures: {e}"))
+        except OSError as error:
+            self.faults.append(Fault(path, Reason.UNREADABLE, str(error)))
+
+
+def in_folder(folder: str, name: str) -> Span | None:
+    """Locate a picture that a record names below a folder; None when it is not there.
+
+    Raises `DocumentError` (`UNSAFE_PATH`) for a name or a link that leads out of the folder.
+    """
+    path = checked_name(name)
+    if not storage.is_local(folder):
+        whole = storage.join(folder, path)
+        return Span(whole) if storage.exists(whole) else None
+    file = Path(folder, path)
+    try:
+        # The folders above are few and looked at once; the file itself is looked at every time.
+        inside = _resolved(folder)
+        parent = _resolved(str(file.parent))
+        link = file.is_symlink()
+        target = file.resolve(strict=True) if link else parent / file.name
+        if not target.is_file():
+            return None
+    except (OSError, RuntimeError, ValueError):  # RuntimeError: links in a circle
+        return None
+    if not target.is_relative_to(inside):
+        raise DocumentError(Reason.UNSAFE_PATH, f"{name!r} is a link that leads out of its place")
+    return Span(str(file), 0, target.stat().st_size)
+
+
+def checked_name(name: str) -> str:
+    """Return a record's name of a picture as a path below its place.
+
+    Raises `DocumentError` (`UNSAFE_PATH`) for one that is absolute or leads upwards.
+    """
+    path = PurePosixPath(name.removeprefix("./"))
+    unsafe = path.is_absolute() or ".." in path.parts or "\0" in name or name[1:3] in (":\\", ":/")
+    if unsafe or not path.parts:
+        raise DocumentError(Reason.UNSAFE_PATH, f"a picture named {name[:200]!r}")
+    return str(path)
+
+
+@lru_cache(maxsize=4096)
+def _resolved(folder: str) -> Path:
+    return Path(folder).resolve(strict=True)
+
+
+def _archives(path: str) -> Iterator[str]:
+    """Yield the archives that a place is or holds, and the Parquet files of img2dataset."""
+    kind = storage.kind_of(path)
+    if kind == "file":
+        yield path
+    elif kind == "glob":
+        yield from (file.path for file in storage.find_files(path))
+    elif kind == "folder":
+        names = storage.list_names(path)
+        here = set(names)
+        for name in names:
+            stem, dot, suffix = name.rpartition(".")
+            beside_folder = suffix == "parquet" and stem in here and f"{stem}.tar" not in here
+            if beside_folder or (dot and f".{suffix.lower()}" in _ARCHIVES):
+                yield storage.join(path, name)
+
+
+def _pictures(path: str) -> Iterator[tuple[str, Span]]:
+    """Yield each picture of an archive by its name, or by its URL."""
+    lower = path.lower()
+    if lower.endswith(".zip"):
+        for name, where, _ in zip_members(path):
+            if isinstance(where, Span):
+                yield _plain(name), where
+    elif lower.endswith(".tar"):
+        table = f"{path[:-4]}.parquet"
+        urls = _urls(table) if storage.exists(table) else {}
+        for name, offset, size in tar_members(path):
+            # Beside each picture img2dataset writes its caption and its facts.
+            if not urls or name.lower().endswith(_PICTURES):
+                plain = _plain(name)
+                yield urls.get(plain.rpartition(".")[0], plain), Span(path, offset, size)
+    elif lower.endswith(".parquet"):
+        folder = path.removesuffix(".parquet")
+        urls = _urls(path)
+        for name in storage.list_names(folder):
+            url = urls.get(name.rpartition(".")[0])
+            if url is not None and name.lower().endswith(_PICTURES):
+                yield url, Span(storage.join(folder, name))
+
+
+def _urls(table: str) -> dict[str, str]:
+    """The URL of each picture that img2dataset has got, by its key."""
+    with closing(storage.open_input(table)) as source, pq.ParquetFile(source) as file:
+        if not {"key", "url"} <= set(file.schema_arrow.names):
+            return {}
+        columns = file.read(["key", "url"]).to_pydict()
+    return {str(k): str(u) for k, u in zip(columns["key"], columns["url"], strict=True)}
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("./")
+
+
+class _Index:
+    """Spans by the hash of a name, 128 bits of it, sorted."""
+
+    def __init__(self) -> None:
+        self._files: dict[str, int] = {}
+        self._paths: list[str] = []
+        self._columns = [array("Q"), array("Q"), array("I"), array("q"), array("q"), array("B")]
+        self._sorted: list[NDArray[Any]] = []
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def add(self, name: str, span: Span) -> None:
+        """Take up a picture; by its short name too."""
+        self._put(name, span)
+        short = name.partition("/")[2]
+        if short and "://" not in name:
+            self._put(_SHORT + short, span)
+
+    def close(self) -> None:
+        """Sort, when all are in."""
+        arrays = [np.frombuffer(column, dtype=column.typecode) for column in self._columns]
+        order = np.lexsort((arrays[1], arrays[0]))  # stable: the first of equal names stays first
+        self._sorted = [column[order] for column in arrays]
+        self._columns = [array(column.typecode) for column in self._columns]
+
+    def find(self, name: str) -> list[Any] | None:
+        """Return the first picture of that name, else the only one of that short name."""
+        name = _plain(name)
+        found = self._rows(name)
+        if not found:
+            found = self._rows(_SHORT + name)
+            if len(found) != 1:
+                return None
+        row = found[0]
+        _, _, file, offset, size, flags = (column[row] for column in self._sorted)
+        span = Span(
+            self._paths[int(file)],
+            int(offset),
+            int(size),
+            "deflate" if flags & 1 else "",
+            bool(flags & 2),
+        )
+        return span.to_list()
+
+    def _put(self, name: str, span: Span) -> None:
+        digest = xxhash.xxh3_128_intdigest(name.encode("utf-8", "surrogateescape"))
+        file = self._files.setdefault(span.path, len(self._paths))
+        if file == len(self._paths):
+            self._paths.append(span.path)
+        flags = (span.packing == "deflate") | span.zip_header << 1
+        values = (digest >> 64, digest & (1 << 64) - 1, file, span.offset, span.size, flags)
+        for column, value in zip(self._columns, values, strict=True):
+            column.append(value)
+
+    def _rows(self, name: str) -> range:
+        digest = xxhash.xxh3_128_intdigest(name.encode("utf-8", "surrogateescape"))
+        high, low = np.uint64(digest >> 64), digest & (1 << 64) - 1
+        first = int(np.searchsorted(self._sorted[0], high, "left"))
+        last = first
+        while last < len(self._sorted[0]) and self._sorted[0][last] == high:
+            if int(self._sorted[1][last]) < low:
+                first = last + 1
+            elif int(self._sorted[1][last]) > low:
+                break
+            last += 1
+        return range(first, last)

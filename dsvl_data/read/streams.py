@@ -1,0 +1,259 @@
+"""Bytes that are packed into a file: a member of a tar or zip, gzip, zstd; read by position.
+
+In: a `Span` (a file, or a part of one, and how it is packed). Out: its unpacked bytes, forwards
+or by range, or a `DocumentError`. Ranges asked for in order cost one pass; going back in a packed
+span starts it anew. Nothing is unpacked to disk.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import IO, Any, Literal, Protocol, TypeAlias, cast
+
+import pyarrow as pa
+
+from dsvl_data import storage
+from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.read.gzips import GzipReader
+from dsvl_data.read.zips import MAX_RATIO, SMALL_BYTES
+
+Packing: TypeAlias = Literal["", "gzip", "zstd", "deflate"]
+_SUFFIXES: dict[str, Packing] = {".gz": "gzip", ".zst": "zstd"}
+_BLOCK = 64 << 10
+_ZIP_HEADER = 30
+
+
+def packing_of(name: str) -> tuple[str, Packing]:
+    """Split a file name into what it is called unpacked, and how it is packed."""
+    for suffix, packing in _SUFFIXES.items():
+        if name.lower().endswith(suffix):
+            return name[: -len(suffix)], packing
+    return name, ""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """`size` bytes from `offset` of a file (-1: to its end), and how they are packed.
+
+    With `zip_header` the offset is that of a zip member's local header, which the bytes follow
+    and which says itself how long it is: so listing a zip reads nothing but its directory.
+    """
+
+    path: str
+    offset: int = 0
+    size: int = -1
+    packing: Packing = ""
+    zip_header: bool = False
+
+    def to_list(self) -> list[Any]:
+        """Return what JSON can hold; `Span(*values)` is the inverse."""
+        return [self.path, self.offset, self.size, self.packing, self.zip_header]
+
+
+class Stream(Protocol):
+    """Unpacked bytes. `read` raises `DocumentError` (`BAD_ARCHIVE`, `ARCHIVE_BOMB`), `OSError`."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+    def seek(self, position: int, /) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def open_span(span: Span) -> Stream:
+    """Open a span; `OSError` when the file is not there, `BAD_ARCHIVE` for a zip without header."""
+    window = _Window(span)
+    if span.packing == "gzip":
+        return GzipReader(cast("IO[bytes]", window))
+    if span.packing == "deflate":
+        return _Inflating(window)
+    if span.packing == "zstd":
+        return _Zstd(window)
+    return window
+
+
+def read_span(span: Span, limit: int) -> bytes:
+    """Return all bytes of a span. Raises `TOO_LARGE` beyond `limit`, `UNREADABLE`, and a stream's.
+
+    Made for pictures: a span that is not packed is one read.
+    """
+    try:
+        if not span.packing and not span.zip_header:
+            if span.size > limit:
+                raise DocumentError(Reason.TOO_LARGE, f"{span.size} bytes, the limit is {limit}")
+            wanted = span.size if span.size >= 0 else limit + 1
+            data = storage.read_bytes(span.path, span.offset, wanted)
+        else:
+            stream = open_span(span)
+            try:
+                data = stream.read(limit + 1)
+            finally:
+                stream.close()
+    except OSError as error:
+        raise DocumentError(Reason.UNREADABLE, f"{span.path}: {error}") from error
+    if len(data) > limit:
+        raise DocumentError(Reason.TOO_LARGE, f"more than {limit} bytes")
+    if len(data) < span.size and not span.packing:
+        detail = f"{span.path}: {len(data)} bytes of {span.size} are there"
+        raise DocumentError(Reason.UNREADABLE, detail)
+    return data
+
+
+def read_ranges(span: Span, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    """Return the bytes of some (offset, size) of what a span unpacks to.
+
+    The stream is kept for the next call. Raises `UNREADABLE` when fewer bytes are there or the
+    file is gone, and what a stream raises.
+    """
+    try:
+        stream = _kept(span)
+        pieces = []
+        for offset, size in ranges:
+            stream.seek(offset)
+            pieces.append(stream.read(size))
+    except (OSError, DocumentError) as error:
+        _kept.cache_clear()
+        if isinstance(error, DocumentError):
+            raise
+        raise DocumentError(Reason.UNREADABLE, f"{span.path}: {error}") from error
+    for (_, size), piece in zip(ranges, pieces, strict=True):
+        if len(piece) < size:
+            _kept.cache_clear()
+            detail = f"{span.path}: {len(piece)} bytes of {size} are there"
+            raise DocumentError(Reason.UNREADABLE, detail)
+    return pieces
+
+
+@lru_cache(maxsize=1)
+def _kept(span: Span) -> Stream:
+    return open_span(span)
+
+
+class _Window:
+    """A part of a file as a file of its own, with as much of Python's protocol as is needed."""
+
+    closed = False
+
+    def __init__(self, span: Span) -> None:
+        self._file = storage.open_input(span.path)
+        self._start = span.offset + (_header_size(self._file, span) if span.zip_header else 0)
+        end = self._start + span.size if span.size >= 0 else self._file.size()
+        self._size = end - self._start
+        self._position = 0
+        self._file.seek(self._start)
+
+    def read(self, size: int = -1) -> bytes:
+        left = self._size - self._position
+        data: bytes = self._file.read(max(0, left if size < 0 else min(size, left)))
+        self._position += len(data)
+        return data
+
+    def seek(self, position: int) -> None:
+        self._position = position
+        self._file.seek(self._start + position)
+
+    def tell(self) -> int:
+        return self._position
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _Inflating:
+    """What a zip member inflates to, which has no header and no check sum of its own."""
+
+    def __init__(self, window: _Window) -> None:
+        self._window = window
+        self._restart()
+
+    def _restart(self) -> None:
+        self._window.seek(0)
+        self._state = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._position = 0
+
+    def read(self, size: int) -> bytes:
+        pieces: list[bytes] = []
+        left = size
+        while left and not self._state.eof:
+            block = self._state.unconsumed_tail or self._window.read(_BLOCK)
+            if not block:
+                raise DocumentError(Reason.BAD_ARCHIVE, "zip: a member ends in the middle")
+            try:
+                piece = self._state.decompress(block, left)
+            except zlib.error as error:
+                raise DocumentError(Reason.BAD_ARCHIVE, f"zip: {error}") from error
+            pieces.append(piece)
+            left -= len(piece)
+            self._position += len(piece)
+            _check_ratio(self._position, self._window.tell())
+        return b"".join(pieces)
+
+    def seek(self, position: int) -> None:
+        if position < self._position:
+            self._restart()
+        _skip(self, position - self._position)
+
+    def close(self) -> None:
+        self._window.close()
+
+
+class _Zstd:
+    """What a zstd stream holds."""
+
+    def __init__(self, window: _Window) -> None:
+        self._window = window
+        self._restart()
+
+    def _restart(self) -> None:
+        self._window.seek(0)
+        self._source = pa.CompressedInputStream(pa.PythonFile(self._window, "r"), "zstd")
+        self._position = 0
+
+    def read(self, size: int) -> bytes:
+        try:
+            data: bytes = self._source.read(size)
+        except (OSError, pa.ArrowException) as error:
+            raise DocumentError(Reason.BAD_ARCHIVE, f"zstd: {error}") from error
+        self._position += len(data)
+        _check_ratio(self._position, self._window.tell())
+        return data
+
+    def seek(self, position: int) -> None:
+        if position < self._position:
+            self._restart()
+        _skip(self, position - self._position)
+
+    def close(self) -> None:
+        self._window.close()
+
+
+def _skip(stream: _Inflating | _Zstd, left: int) -> None:
+    while left > 0:
+        passed = len(stream.read(min(left, _BLOCK)))
+        if not passed:
+            return
+        left -= passed
+
+
+def _check_ratio(position: int, packed: int) -> None:
+    if position > SMALL_BYTES and position > MAX_RATIO * max(packed, 1):
+        raise DocumentError(Reason.ARCHIVE_BOMB, f"more than {position} bytes from {packed}")
+
+
+def _header_size(file: pa.NativeFile, span: Span) -> int:
+    """Bytes of a zip member's local header: 30, its name, and an extra field of any length."""
+    file.seek(span.offset)
+    header: bytes = file.read(_ZIP_HEADER)
+    if len(header) < _ZIP_HEADER or header[:4] != b"PK\x03\x04":
+        raise DocumentError(Reason.BAD_ARCHIVE, f"no zip member at byte {span.offset}")
+    lengths = int.from_bytes(header[26:28], "little"), int.from_bytes(header[28:30], "little")
+    return _ZIP_HEADER + sum(lengths)

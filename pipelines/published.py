@@ -1,0 +1,401 @@
+"""Published data sets: their records, as downloaded, become samples.
+
+In: the files of data sets that a reader of `dsvl_data.read.published` knows. Out: what the reader
+makes of each record; a record is a document. Pictures keep their published bytes wherever a shard
+can hold them (`dsvl_data.read.pictures`). A picture that is absent or broken, or a record that is
+malformed, costs its own sample and no other.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from dsvl_data import storage
+from dsvl_data.language import identify_all
+from dsvl_data.outcome import DocumentError, Reason, UserError
+from dsvl_data.pipeline import (
+    Document,
+    DocumentRef,
+    Dropped,
+    InputSpec,
+    Limits,
+    PathOption,
+    Pipeline,
+    Settings,
+)
+from dsvl_data.read.image_places import Places, checked_name, in_folder
+from dsvl_data.read.pictures import to_image
+from dsvl_data.read.published import READERS
+from dsvl_data.read.published.reader import Choice, Item, Left, Reader
+from dsvl_data.read.records import approach, failed_ref, list_records, parse_record, read_bytes
+from dsvl_data.read.streams import Span, read_span
+from dsvl_data.sample import Image, Sample, Segment, Text
+
+VERSION = "1"
+_UNKNOWN = InputSpec.model_fields["licence"].default
+
+
+class SetOptions(Settings):
+    """What a recipe can set for one data set."""
+
+    reader: str = Field(default="", description="which reader; empty: the data set's own name")
+    images: tuple[Annotated[str, PathOption(digested=False)], ...] = Field(
+        default=(),
+        description="where its pictures are: folders, tars, zips, outputs of img2dataset, globs; "
+        "below the input they are found anyway",
+    )
+    variants: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="weights of the forms that a record can take; empty: the reader's own",
+    )
+    thresholds: dict[str, float] = Field(
+        default_factory=dict, description="numbers by which a record is judged, by name"
+    )
+
+
+class PublishedOptions(Settings):
+    """What a recipe can set for published data sets."""
+
+    sets: dict[str, SetOptions] = Field(
+        default_factory=dict, description="what is set for single data sets, by their names"
+    )
+    seed: int = Field(default=0, description="decides which record takes which form")
+    max_characters: int = Field(
+        default=100_000, ge=1, description="characters of text beyond which a sample is dropped"
+    )
+    min_side: int = Field(
+        default=1, ge=1, description="pixels of a picture's shorter side below which it is dropped"
+    )
+
+    @field_validator("sets")
+    @classmethod
+    def _are_known(cls, sets: dict[str, SetOptions]) -> dict[str, SetOptions]:
+        for name, chosen in sets.items():
+            reader = READERS.get(chosen.reader or name)
+            if reader is None:
+                raise ValueError(f"{name}: {_no_reader(chosen.reader or name)}")
+            _check_names(f"{name}: variants", chosen.variants, reader.variants)
+            _check_names(f"{name}: thresholds", chosen.thresholds, reader.thresholds)
+            if chosen.variants and not sum(chosen.variants.values()) > 0:
+                raise ValueError(f"{name}: variants: one of them needs a weight above 0")
+        return sets
+
+
+def _no_reader(name: str) -> str:
+    near = difflib.get_close_matches(name, READERS, 1, 0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"the readers are: {', '.join(READERS)}"
+    return f"no reader is called {name!r}; {hint}"
+
+
+def _check_names(what: str, given: Mapping[str, float], known: Mapping[str, float]) -> None:
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.5)
+            hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+            raise ValueError(f"{what}: there is no {name!r}; {hint}")
+
+
+def check_places(options: PublishedOptions, limits: Limits) -> None:
+    """Refuse image places that are not there."""
+    for name, chosen in options.sets.items():
+        for path in chosen.images:
+            if storage.kind_of(path) == "nothing" or not any(_some(path)):
+                raise UserError(
+                    f"published: sets.{name}.images: nothing is at {path}: check the path "
+                    "(in a recipe, relative ones start at the recipe's folder)"
+                )
+
+
+def _some(path: str) -> Iterator[bool]:
+    if storage.kind_of(path) == "glob":
+        yield from (True for _ in storage.find_files(path))
+    else:
+        yield True
+
+
+def reader_of(dataset: str, options: PublishedOptions) -> Reader:
+    """Return the reader of a data set; `UserError` when there is none."""
+    chosen = options.sets.get(dataset)
+    name = (chosen.reader if chosen else "") or dataset
+    if name not in READERS:
+        raise UserError(
+            f"published: data set {dataset!r}: {_no_reader(name)} (options.sets.{dataset}.reader "
+            "says which one to use for a data set of another name)"
+        )
+    return READERS[name]
+
+
+def list_published(inputs: Sequence[InputSpec], options: PublishedOptions) -> Iterator[DocumentRef]:
+    """List the records of all inputs, each with where the archives hold its pictures.
+
+    Raises `UserError` for a data set without a reader, and for one with options and no input.
+    """
+    readers = {spec.dataset: reader_of(spec.dataset, options) for spec in inputs}
+    for name in options.sets:
+        if name not in readers:
+            near = difflib.get_close_matches(name, readers, 1, 0.5)
+            hint = f"; did you mean {near[0]!r}?" if near else f": {', '.join(readers)}"
+            raise UserError(f"published: no input has the data set {name!r} of sets{hint}")
+    for spec in inputs:
+        reader = readers[spec.dataset]
+        if spec.licence == _UNKNOWN:
+            spec = spec.model_copy(update={"licence": reader.licence})
+        yield from _located(spec, reader, options)
+
+
+def _located(spec: InputSpec, reader: Reader, options: PublishedOptions) -> Iterator[DocumentRef]:
+    chosen = options.sets.get(spec.dataset, SetOptions())
+    root = _root(spec.path)
+    places = Places()
+    if reader.images in ("folder", "urls"):
+        own = [root] if storage.kind_of(spec.path) == "folder" else []
+        places = Places.of([*chosen.images, *own])
+    if reader.images == "urls" and not places.indexed and not chosen.images:
+        raise UserError(
+            f"published: data set {spec.dataset!r} names its pictures by URL: fetch them with "
+            f"img2dataset and name its output in options.sets.{spec.dataset}.images"
+        )
+    for number, fault in enumerate(places.faults):
+        uri = f"images#{number}!{fault.place.rpartition('/')[2]}"
+        yield failed_ref(spec, uri, fault.place, fault.reason, fault.detail)
+    for ref in list_records(spec, reader.rows):
+        meta: dict[str, Any] = {**ref.meta, "root": root}
+        if places.indexed and "reason" not in ref.meta:
+            meta |= _found(ref, reader, places)
+        yield replace(ref, meta=meta)
+
+
+def _found(ref: DocumentRef, reader: Reader, places: Places) -> dict[str, Any]:
+    """Where archives hold what a record names; nothing for one that cannot be read."""
+    try:
+        record = parse_record(ref, read_bytes(ref), reader.rows)
+    except DocumentError:
+        return {}  # the worker meets the same, and tells
+    found = {
+        "pictures": [_find(name, places) for name in reader.pictures(record)],
+        "files": [_find(name, places) for name in reader.files(record)],
+    }
+    return {kind: spans for kind, spans in found.items() if any(spans)}
+
+
+def _find(name: str | bytes, places: Places) -> list[Any] | None:
+    return places.find(name) if isinstance(name, str) else None
+
+
+def _root(path: str) -> str:
+    """The folder below which an input lies."""
+    kind = storage.kind_of(path)
+    if kind == "folder":
+        return path
+    if kind == "file":
+        return path.rpartition("/")[0] or "/"
+    return storage.split_glob(path)[0]
+
+
+class PublishedConverter:
+    """Converts records by their data set's reader."""
+
+    def __init__(self, options: PublishedOptions) -> None:
+        self._options = options
+
+    def __call__(self, documents: Sequence[Document]) -> Iterator[Sample | Dropped]:
+        """Yield what each record gives, in order."""
+        made = [self._made(document) for document in documents]
+        unknown = [
+            item
+            for one in made
+            for item in one.items
+            if isinstance(item, Item) and not item.language
+        ]
+        languages = identify_all([_text(item.segments) for item in unknown])
+        found = {id(item): language for item, language in zip(unknown, languages, strict=True)}
+        for document, one in zip(documents, made, strict=True):
+            position = 0
+            for item in one.items:
+                if isinstance(item, Left):
+                    yield document.dropped(
+                        item.reason, item=_storable(item.item), detail=_storable(item.detail)
+                    )
+                    continue
+                language = found.get(id(item))
+                scores = dict(item.scores)
+                if language is not None:
+                    scores["language_confidence"] = language.confidence
+                yield document.sample(
+                    position,
+                    category=one.reader.category,
+                    segments=item.segments,
+                    language=item.language or (language.code if language else ""),
+                    details={**one.details, **item.details},
+                    scores=scores,
+                    extras={name: _storable(text) for name, text in item.extras.items()},
+                )
+                position += 1
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _made(self, document: Document) -> _Made:
+        reader = reader_of(document.ref.dataset, self._options)
+        chosen = self._options.sets.get(document.ref.dataset, SetOptions())
+        made = _Made(reader, [], {"reader": reader.name})
+        try:
+            record = parse_record(document.ref, document.data, reader.rows)
+            pictures = _Pictures(
+                document,
+                reader.pictures(record),
+                reader.files(record),
+                tuple(folder for path in chosen.images for folder in _folders(path)),
+                self._options.min_side,
+            )
+            choice = Choice(
+                chosen.variants or reader.variants,
+                _draw(self._options.seed, document.ref.id),
+                {**reader.thresholds, **chosen.thresholds},
+            )
+            if len(choice.variants) > 1:
+                made.details |= {"variant": choice.variant(), "seed": str(self._options.seed)}
+            for item in reader.convert(record, pictures, choice):
+                made.items.append(item if isinstance(item, Left) else self._judged(item))
+            if pictures.changes:
+                made.details["pictures"] = ", ".join(
+                    f"{number}: {change}" for number, change in sorted(pictures.changes.items())
+                )
+        except DocumentError as error:
+            made.items.append(Left(error.reason, "", error.detail))
+        return made
+
+    def _judged(self, item: Item) -> Item | Left:
+        """An item within the recipe's limits, its text such as can be stored."""
+        characters = sum(len(s.text) for s in item.segments if isinstance(s, Text))
+        if not any(s.text.strip() for s in item.segments if isinstance(s, Text)):
+            return Left(Reason.NO_TEXT, "", "nothing but pictures")
+        if characters > self._options.max_characters:
+            limit = self._options.max_characters
+            return Left(Reason.TEXT_TOO_LONG, "", f"{characters} characters, the limit is {limit}")
+        segments = [
+            replace(s, text=_storable(s.text)) if isinstance(s, Text) else s for s in item.segments
+        ]
+        return replace(item, segments=segments)
+
+
+@dataclass(slots=True)
+class _Made:
+    """What a record gives."""
+
+    reader: Reader
+    items: list[Item | Left]
+    details: dict[str, str]
+
+
+class _Pictures:
+    """A record's pictures and files, loaded when asked for."""
+
+    def __init__(
+        self,
+        document: Document,
+        names: Sequence[str | bytes],
+        files: Sequence[str],
+        folders: tuple[str, ...],
+        min_side: int,
+    ) -> None:
+        meta = document.ref.meta
+        self._names, self._files = names, files
+        self._located = meta.get("pictures") or [None] * len(names)
+        self._files_located = meta.get("files") or [None] * len(files)
+        self._folders = (*folders, meta["root"])
+        self._limit = int(document.limits.document_mb * 1e6)
+        self._min_side = min_side
+        self._loaded: dict[int, Image] = {}
+        #: What was done to a picture, by its number.
+        self.changes: dict[int, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __getitem__(self, index: int) -> Image:
+        index = range(len(self._names))[index]
+        if index not in self._loaded:
+            data = self._data(self._names[index], self._located[index], Reason.MISSING_IMAGE)
+            if _is_svg(data):
+                from dsvl_data.read.svg_pictures import draw_svg  # loads a large library
+
+                data = draw_svg(data, _any_size)
+                self.changes[index] = "drawn from SVG"
+            image, change = to_image(data)
+            if min(image.width, image.height) < self._min_side:
+                size = f"{image.width} x {image.height} pixels"
+                raise DocumentError(Reason.IMAGE_TOO_SMALL, size)
+            if change:
+                self.changes[index] = change
+            self._loaded[index] = image
+        return self._loaded[index]
+
+    def file(self, index: int) -> bytes:
+        """Return the bytes of the record's file of that number."""
+        return self._data(self._files[index], self._files_located[index], Reason.MISSING_FILE)
+
+    def _data(self, name: str | bytes, located: list[Any] | None, missing: Reason) -> bytes:
+        if isinstance(name, bytes):
+            return name
+        if located is not None:
+            return read_span(Span(*located), self._limit)
+        if "://" in name:
+            raise DocumentError(missing, f"{name[:300]}: was not fetched")
+        checked_name(name)
+        for folder in self._folders:
+            span = in_folder(folder, name)
+            if span is not None:
+                return read_span(span, self._limit)
+        raise DocumentError(missing, f"{name[:300]}: in none of the places")
+
+
+@lru_cache(maxsize=256)
+def _folders(path: str) -> tuple[str, ...]:
+    return (path,) if storage.kind_of(path) == "folder" else ()
+
+
+def _is_svg(data: bytes) -> bool:
+    head = data[:1024].lstrip(b"\xef\xbb\xbf \t\r\n")
+    return head.startswith(b"<") and (b"<svg" in head or b"<!DOCTYPE svg" in head)
+
+
+def _any_size(width: int, height: int) -> None:
+    """Drawings are enlarged: their picture is judged, not what they say of themselves."""
+
+
+def _draw(seed: int, document: str) -> float:
+    """Uniform in [0, 1), the same for a record on any machine."""
+    digest = hashlib.blake2b(f"{seed}\0{document}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def _text(segments: Sequence[Segment]) -> str:
+    return "\n".join(s.text for s in segments if isinstance(s, Text))
+
+
+def _storable(text: str) -> str:
+    """A text without halves of surrogate pairs, which neither Arrow nor UTF-8 can hold."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+PIPELINE = Pipeline(
+    name="published",
+    version=VERSION,
+    options=PublishedOptions,
+    source=list_published,
+    reader=read_bytes,
+    converter=PublishedConverter,
+    partition_size=256,
+    batch_size=16,
+    limits=Limits(seconds=60, document_mb=100),
+    approach=approach,
+    check=check_places,
+)
