@@ -8,12 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from dsvl_data.read.published import captions, charts, interleaved, screens, webcode
+from dsvl_data.read.published import (
+    captions,
+    charts,
+    interleaved,
+    screens,
+    webcode,
+    wikimedia,
+)
 from dsvl_data.read.published.reader import Reader
 
 _GROUPS = (
     captions.READERS,
     interleaved.READERS,
+    wikimedia.READERS,
     charts.READERS,
     screens.READERS,
     webcode.READERS,
