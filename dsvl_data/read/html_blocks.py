@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from lxml import etree
 
@@ -39,12 +40,15 @@ _EMPHASIS = {
     "var": "em", "sup": "sup", "sub": "sub", "u": "u", "ins": "u", "s": "s", "strike": "s",
     "del": "s", "ruby": "ruby", "rt": "rt",
 }  # fmt: skip
+_NESTABLE = frozenset(("sup", "sub"))
 _CODE = frozenset(("code", "tt", "kbd", "samp"))
 _INLINE = frozenset({
     "a", "span", "font", "small", "big", "abbr", "acronym", "mark", "time", "label", "q", "bdi",
     "bdo", "data", "output", "rb", "rtc", "nobr", "blink", "picture", "switch", "case", "default",
     "mjx-container", "mjx-assistive-mml", "semantics",
 })  # fmt: skip
+_MAY_BE_FORMULAS = frozenset(("math", "script", "img"))
+_NO_CLASSES: frozenset[str] = frozenset()
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _PRE = frozenset(("pre", "listing", "xmp", "plaintext"))
 _LISTS = frozenset(("ul", "ol", "dir", "menu"))
@@ -105,6 +109,8 @@ class _Walk:
         self._blocks: list[Block] = []
         self._line: list[Piece] = []
         self._waiting: list[Block] = []  # what stands after the line that is being written
+        self._emphasised: list[str] = []
+        self._hidden: dict[tuple[str, str], bool] = {}  # by name and class
         self._flat = False  # within a cell or a caption: blocks are lines
         self._captions: set[etree._Element] = set()  # written with their pictures
         self._found: dict[str, bytes | LostBlock] = {}
@@ -127,6 +133,8 @@ class _Walk:
         if not self._line and text.isspace():
             return
         text = clean_text(text)
+        if text.isascii():  # what is not may end lines between wide characters
+            text = _evened(text)
         if self._tex and ("\\(" in text or "\\[" in text or "$$" in text):
             for part in split_formulas(text):
                 if isinstance(part, Formula):
@@ -137,19 +145,24 @@ class _Walk:
             self._line.append(Piece("text", text))
 
     def _element(self, source: etree._Element, name: str) -> None:
-        classes: frozenset[str] = _NO_CLASSES
-        if source.keys():
-            if name in ("math", "script", "img") or (
-                name in ("span", "div") and source.get("class")
-            ):
-                classes = frozenset((source.get("class") or "").split())
+        classes = _NO_CLASSES
+        if keys := source.keys():
+            if value := source.get("class"):
+                classes = _class_set(value)
+            if name in _MAY_BE_FORMULAS or (classes and name in ("span", "div")):
                 formula = formula_of(source, name, classes)
                 if formula is not None:
                     self._formula(formula)
                     return
-            elif value := source.get("class"):
-                classes = frozenset(value.split())
-            if is_hidden(source, name) or (classes and not DRAWN.isdisjoint(classes)):
+            if len(keys) == 1 and value and name != "svg":
+                kind = (name, value)  # nothing else tells, and pages have few of these
+                hidden = self._hidden.get(kind)
+                if hidden is None:
+                    hidden = is_hidden(source, name) or not DRAWN.isdisjoint(classes)
+                    self._hidden[kind] = hidden
+            else:
+                hidden = is_hidden(source, name) or not DRAWN.isdisjoint(classes)
+            if hidden:
                 return
             if source in self._captions:
                 return
@@ -163,9 +176,7 @@ class _Walk:
         if self._marked and self._is_note(source):
             return
         if name in _EMPHASIS:
-            self._line.append(Piece("open", _EMPHASIS[name]))
-            self._children(source)
-            self._line.append(Piece("close", _EMPHASIS[name]))
+            self._emphasis(source, _EMPHASIS[name])
         elif name in _CODE:
             self._code_span(source)
         elif classes and name in _HOLDERS and self._holder(source, classes):
@@ -251,6 +262,16 @@ class _Walk:
         self._line, self._flat = outer, was_flat
         return text.replace("\n", " ")
 
+    def _emphasis(self, source: etree._Element, kind: str) -> None:
+        if kind in self._emphasised and kind not in _NESTABLE:  # bold in bold is bold
+            self._children(source)
+            return
+        self._emphasised.append(kind)
+        self._line.append(Piece("open", kind))
+        self._children(source)
+        self._line.append(Piece("close", kind))
+        self._emphasised.pop()
+
     def _heading(self, source: etree._Element, level: int) -> None:
         text = self._flattened(source, " ")
         if text:
@@ -271,13 +292,14 @@ class _Walk:
     def _code_span(self, source: etree._Element) -> None:
         text = clean_text(text_of(source))
         if text.strip():
-            if text[:1].isspace():
+            if text[0].isspace():
                 self._line.append(Piece("text", " "))
             self._line.append(Piece("raw", code_span(" ".join(text.split()))))
-            if text[-1:].isspace():
+            if text[-1].isspace():
                 self._line.append(Piece("text", " "))
-        for image in source.iter("{*}img"):
-            self._image(image, "img", _NO_CLASSES)
+        if len(source):
+            for image in source.iter("{*}img"):
+                self._image(image, "img", _NO_CLASSES)
 
     def _code(self, source: etree._Element) -> None:
         text = "".join(code_strings(source, self._notes.hidden))
@@ -356,6 +378,10 @@ class _Walk:
             if name == "div":
                 end()
                 self._definitions(child)
+                continue
+            if self._marked and (child in self._notes.notes or child in self._notes.hidden):
+                end()
+                self._is_note(child)
                 continue
             texts: list[TextBlock] = []
             for block in [*self._within(child), None]:
@@ -518,15 +544,27 @@ class _Walk:
             self._blocks.append(block)
 
 
-_NO_CLASSES: frozenset[str] = frozenset()
+@lru_cache(maxsize=4096)
+def _class_set(value: str) -> frozenset[str]:
+    return frozenset(value.split())
+
+
+def _evened(text: str) -> str:
+    """ASCII text with its white space collapsed, that at its ends to one space."""
+    core = " ".join(text.split())
+    if not core:
+        return " "
+    if text[0].isspace():
+        core = " " + core
+    return core + " " if text[-1].isspace() else core
 
 
 def _written(line: list[Piece]) -> str:
     """A line of text as Markdown."""
     if all(piece.kind == "text" for piece in line) and len(line) == 1:
         text = line[0].value
-        if text.isascii():  # else line ends between wide characters want care
-            return escape_line_start(escape(" ".join(text.split())))
+        if text.isascii():
+            return escape_line_start(escape(text.strip()))
     text = join_pieces(line)
     if "\n" in text:
         return "\n".join(escape_line_start(each) for each in text.split("\n"))

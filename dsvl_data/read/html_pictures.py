@@ -31,11 +31,13 @@ _STYLE = re.compile(r"(?<![\w-])(width|height)\s*:\s*(\d{1,5})(?:\.\d+)?px", re.
 _PLACEHOLDER_BYTES = 400
 
 
+@lru_cache(maxsize=4096)
 def is_figure(classes: frozenset[str]) -> bool:
     """Whether one of an element's classes calls it a figure, or a box around one."""
     return any(map(_names_figure, classes))
 
 
+@lru_cache(maxsize=4096)
 def is_caption(classes: frozenset[str]) -> bool:
     """Whether one of an element's classes calls it a caption."""
     return any(map(_names_caption, classes))

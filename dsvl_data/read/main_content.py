@@ -156,9 +156,13 @@ def link_share(element: etree._Element) -> tuple[float, int]:
     total = max(1, _length(element))
     for link in element.iter("{*}a"):
         if link.get("href"):
-            linked += _length(link)
+            linked += _link_length(link)
             count += 1
     return linked / total, count
+
+
+def _link_length(link: etree._Element) -> int:
+    return _length(link) if len(link) else len((link.text or "").strip())
 
 
 def _length(element: etree._Element) -> int:
@@ -215,16 +219,14 @@ def _is_apparatus(element: etree._Element, name: str, inside: bool) -> bool:
         return True
     if name not in _NAMED:
         return False
-    keys = element.keys()
-    if not keys and name not in ("footer", "header", "aside"):
+    if not element.keys() and name not in ("footer", "header", "aside"):
         return False
-    role = element.get("role") or ""
+    role = element.get("role")
     if role in _ROLES:
         return True
-    kinds = attribute(element, "type")
-    if role in _FOOTNOTES or kinds in _FOOTNOTES:
-        return False
     classes, identity = element.get("class") or "", element.get("id") or ""
+    if name == "aside" and (role in _FOOTNOTES or attribute(element, "type") in _FOOTNOTES):
+        return False
     if name in _INLINE:
         names = _names(classes, "")
         return not names.isdisjoint(_INLINE_NAMES) or (name == "sup" and "reference" in names)
@@ -277,7 +279,7 @@ def _prune_links(root: etree._Element) -> None:
     for link in root.iter("{*}a"):
         if not link.get("href"):
             continue
-        length = _length(link)
+        length = _link_length(link)
         if not length:
             continue
         for parent in link.iterancestors():
