@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
@@ -27,11 +27,11 @@ _WIDE = (
 _CJK_BREAK = re.compile(f"(?<=[{_WIDE}])[^\\S\u3000]*\n[^\\S\u3000]*(?=[{_WIDE}])")
 #: White space that collapses; the wide space of Chinese and no-break spaces do not.
 _SPACE = re.compile(r"[ \t\n\r\f]+")
+_UNEVEN = re.compile("[\t\n\r\f]|  ")  # any but single spaces
 _EDGE = " \t\n\r\f"
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """A part of a line: `kind` is text, raw (Markdown as it is), open, close or break."""
 
     kind: str
@@ -43,7 +43,8 @@ _SIGNS = {"em": "*", "strong": "**", "s": "~~"}
 
 def escape(text: str) -> str:
     """Put a backslash before what Markdown would misread inside a line."""
-    text = _BACKSLASH.sub(r"\\\\", text)
+    if "\\" in text:
+        text = _BACKSLASH.sub(r"\\\\", text)
     for sign in ("`", "$", "~~"):
         if sign in text:
             text = text.replace(sign, "\\" + sign)
@@ -77,7 +78,9 @@ def code_span(text: str) -> str:
     text = " ".join(text.split("\n"))
     if not text.strip():
         return ""
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    if "`" not in text:
+        return f"`{text}`"
+    longest = max(len(run) for run in re.findall("`+", text))
     fence = "`" * (longest + 1)
     pad = " " if text.startswith("`") or text.endswith("`") else ""
     return f"{fence}{pad}{text}{pad}{fence}"
@@ -107,9 +110,11 @@ def join_pieces(pieces: list[Piece], *, line_break: str = "  \n") -> str:
                 space = " "
             if not inner:
                 continue
-            out.append(Piece("text", space))
-            out.extend(waiting)
-            waiting = []
+            if space:
+                out.append(Piece("text", space))
+            if waiting:
+                out.extend(waiting)
+                waiting = []
             out.append(Piece("text", inner))
             line_empty = False
             space = " " if piece.kind == "text" and piece.value[-1] in _EDGE else ""
@@ -123,7 +128,9 @@ def _collapsed(pieces: list[Piece]) -> list[Piece]:
             value = piece.value
             if "\n" in value and not value.isascii():
                 value = _CJK_BREAK.sub("", value)
-            result.append(Piece("text", escape(_SPACE.sub(" ", value))))
+            if _UNEVEN.search(value):
+                value = _SPACE.sub(" ", value)
+            result.append(Piece("text", escape(value)))
         else:
             result.append(piece)
     return result
