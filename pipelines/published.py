@@ -154,9 +154,8 @@ def _located(spec: InputSpec, reader: Reader, options: PublishedOptions) -> Iter
     chosen = options.sets.get(spec.dataset, SetOptions())
     root = _root(spec.path)
     places = Places()
-    if reader.images in ("folder", "urls"):
-        own = [root] if storage.kind_of(spec.path) == "folder" else []
-        places = Places.of([*chosen.images, *own])
+    if reader.images in ("folder", "urls") or chosen.images:
+        places = Places.of([*chosen.images, *_own_places(spec.path)], stems=reader.stems)
     if reader.images == "urls" and not places.indexed and not chosen.images:
         raise UserError(
             f"published: data set {spec.dataset!r} names its pictures by URL: fetch them with "
@@ -187,6 +186,18 @@ def _found(ref: DocumentRef, reader: Reader, places: Places) -> dict[str, Any]:
 
 def _find(name: str | bytes, places: Places) -> list[Any] | None:
     return places.find(name) if isinstance(name, str) else None
+
+
+def _own_places(path: str) -> list[str]:
+    """Where pictures may lie beside the records of an input."""
+    kind = storage.kind_of(path)
+    if kind == "folder":
+        return [path]
+    if kind == "file":  # alone of its folder: only what img2dataset has put beside it
+        beside = f"{path.removesuffix('.parquet')}.tar"
+        table = [path] if path.endswith(".parquet") else []
+        return [beside] if storage.exists(beside) else table
+    return [storage.split_glob(path)[0]]
 
 
 def _root(path: str) -> str:
@@ -254,6 +265,7 @@ class PublishedConverter:
                 reader.files(record),
                 tuple(folder for path in chosen.images for folder in _folders(path)),
                 self._options.min_side,
+                reader.stems,
             )
             choice = Choice(
                 chosen.variants or reader.variants,
@@ -305,6 +317,7 @@ class _Pictures:
         files: Sequence[str],
         folders: tuple[str, ...],
         min_side: int,
+        stems: bool,
     ) -> None:
         meta = document.ref.meta
         self._names, self._files = names, files
@@ -312,7 +325,7 @@ class _Pictures:
         self._files_located = meta.get("files") or [None] * len(files)
         self._folders = (*folders, meta["root"])
         self._limit = int(document.limits.document_mb * 1e6)
-        self._min_side = min_side
+        self._min_side, self._stems = min_side, stems
         self._loaded: dict[int, Image] = {}
         #: What was done to a picture, by its number.
         self.changes: dict[int, str] = {}
@@ -351,7 +364,7 @@ class _Pictures:
             raise DocumentError(missing, f"{name[:300]}: was not fetched")
         checked_name(name)
         for folder in self._folders:
-            span = in_folder(folder, name)
+            span = in_folder(folder, name, stems=self._stems and missing is Reason.MISSING_IMAGE)
             if span is not None:
                 return read_span(span, self._limit)
         raise DocumentError(missing, f"{name[:300]}: in none of the places")

@@ -63,14 +63,15 @@ class Places:
     _index: _Index | None = None
 
     @classmethod
-    def of(cls, paths: Sequence[str]) -> Places:
+    def of(cls, paths: Sequence[str], *, stems: bool = False) -> Places:
         """Look at the places, and index the archives: files, or those that lie in a folder.
 
         A tar beside a Parquet file of the same name is img2dataset's: its pictures are known by
-        URL. So are those in a folder of that name (`output_format files`).
+        URL. So are those in a folder of that name (`output_format files`). With `stems`, pictures
+        are known by their file name without its suffix, wherever they lie in an archive.
         """
         places = cls()
-        index = _Index()
+        index = _Index(stems)
         for path in paths:
             try:
                 for where in _archives(path):
@@ -105,11 +106,15 @@ class Places:
             self.faults.append(Fault(path, Reason.UNREADABLE, str(error)))
 
 
-def in_folder(folder: str, name: str) -> Span | None:
+def in_folder(folder: str, name: str, *, stems: bool = False) -> Span | None:
     """Locate a picture that a record names below a folder; None when it is not there.
 
-    Raises `DocumentError` (`UNSAFE_PATH`) for a name or a link that leads out of the folder.
+    With `stems` the name lacks its suffix. Raises `DocumentError` (`UNSAFE_PATH`) for a name or
+    a link that leads out of the folder.
     """
+    if stems:
+        found = (in_folder(folder, name + suffix) for suffix in _PICTURES)
+        return next((span for span in found if span is not None), None)
     path = checked_name(name)
     if not storage.is_local(folder):
         whole = storage.join(folder, path)
@@ -204,7 +209,8 @@ def _plain(name: str) -> str:
 class _Index:
     """Spans by the hash of a name, 128 bits of it, sorted."""
 
-    def __init__(self) -> None:
+    def __init__(self, stems: bool = False) -> None:
+        self._stems = stems
         self._files: dict[str, int] = {}
         self._paths: list[str] = []
         self._columns = [array("Q"), array("Q"), array("I"), array("q"), array("q"), array("B")]
@@ -215,6 +221,9 @@ class _Index:
 
     def add(self, name: str, span: Span) -> None:
         """Take up a picture; by its short name too."""
+        if self._stems:
+            self._put(name.rpartition("/")[2].rpartition(".")[0], span)
+            return
         self._put(name, span)
         short = name.partition("/")[2]
         if short and "://" not in name:

@@ -28,9 +28,9 @@ class Rows:
     and with `-00000-of-00005` behind): a serialised Example or SequenceExample a record, as
     `dsvl_data.read.tfrecord` gives it. `.parquet`: a row a record; `columns` are all that is
     loaded (empty: every column). `.csv`/`.tsv`: a row a record, all values strings, by the header,
-    or by `columns` where the file has none. `.json`: the elements of the array or object at `at`
-    (`"data.items"`; empty: the top level); an element of an object `{key: value}` becomes
-    `{"key": key, "value": value}`.
+    or by `columns` where the file has none. `.json`, and any file with an `at`: the elements of
+    the array or object at `at` (`"data.items"`; empty: the top level); an element of an object
+    `{key: value}` becomes `{"key": key, "value": value}`.
     Anything else (`.txt`, `.html`, an image), or `whole`: the file is the record,
     `{"name": path below the input, "text": content}`; with `bytes`, `{"name", "bytes"}`.
 
@@ -122,6 +122,7 @@ class Reader:
     for below the input. `files(record)` names, in the same places, further files that hold parts
     of the record: the table of a chart, the layout of a screen. `convert(record, pictures, choice)`
     yields what the record gives, and may raise `DocumentError` when nothing can be had of it.
+    With `stems`, pictures are named without folder and suffix.
 
     `layout` is the address of the page that documents the layout; `licence` what its publisher
     states (SPDX id where there is one), taken where the recipe says none; `images` tells a user
@@ -140,3 +141,4 @@ class Reader:
     images: Literal["inside", "folder", "urls", "none"] = "none"
     variants: Mapping[str, float] = field(default_factory=lambda: {"plain": 1.0})
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    stems: bool = False
