@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+import dsvl_data  # noqa: F401 first, as everywhere: it decides what `import pymupdf` loads
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -19,6 +19,9 @@ from itertools import pairwise
 import pymupdf
 
 from dsvl_data.latex.words import fold
+
+# Where another package has loaded PyMuPDF's layout analysis first, boxes of type would be others.
+pymupdf.TOOLS.unset_quad_corrections(False)
 
 _FLAGS = (
     pymupdf.TEXT_MEDIABOX_CLIP
@@ -69,15 +72,20 @@ class Line:
     zone: Zone = Zone.BODY
 
 
-def read_lines(document: pymupdf.Document) -> tuple[list[list[Line]], float, str]:
-    """The lines of every page, and the size (points) and font of the document's text."""
-    pages = [_read_lines(page) for page in document.pages()]
+def read_lines(
+    document: pymupdf.Document, clean: Callable[[str], str] = fold
+) -> tuple[list[list[Line]], float, str]:
+    """The lines of every page, and the size (points) and font of the document's text.
+
+    `clean` is what becomes of each run of text; by default compatibility forms are folded.
+    """
+    pages = [_read_lines(page, clean) for page in document.pages()]
     size, font = _body_type(pages)
     pages = _without_running_heads([_without_stamps(lines) for lines in pages], size)
     return [_reading_order(lines) for lines in pages], size, font
 
 
-def _read_lines(page: pymupdf.Page) -> list[Line]:
+def _read_lines(page: pymupdf.Page, clean: Callable[[str], str]) -> list[Line]:
     lines: list[Line] = []
     blocks = page.get_textpage(flags=_FLAGS).extractDICT()["blocks"]
     for index, block in enumerate(blocks):
@@ -87,7 +95,7 @@ def _read_lines(page: pymupdf.Page) -> list[Line]:
             sizes: Counter[tuple[float, str]] = Counter()
             first = None
             for span in spans:
-                text = fold(span["text"])
+                text = clean(span["text"])
                 if not text:
                     continue
                 math = _MATH_FONT.search(span["font"]) is not None

@@ -1,0 +1,305 @@
+"""From a PDF to blocks: paragraphs, headings, tables and figures in the order of reading.
+
+In: the bytes of a PDF with a text layer. Out: `Block`s, page after page: text in reading order
+(two columns too), without running heads and page numbers; tables whose cells are ruled as
+Markdown; figures, bitmaps as they are embedded and vector drawings drawn by their box, each with
+its caption. What a PDF does not say is not guessed: a displayed formula has no LaTeX in it, and
+is left out as a `LostBlock`; a table without a grid is a picture.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pymupdf
+
+from dsvl_data.latex.pdf_lines import Line, read_lines
+from dsvl_data.latex.pdf_words import CAPTION
+from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.read.blocks import Block, LostBlock, PictureBlock, TextBlock
+from dsvl_data.read.images import MAX_PIXELS
+from dsvl_data.read.pdf_figures import FLOAT, Region, find_regions
+from dsvl_data.read.pdf_text import (
+    Type,
+    escaped,
+    flowing,
+    goes_on,
+    joined,
+    plain,
+    text_block,
+    without_repeats,
+)
+
+pymupdf.no_recommend_layout()  # it prints an advertisement for another package
+
+#: Pixels a point at which vector drawings are drawn, and the most pixels a side.
+_SCALE = 2.0
+_LONGEST_SIDE = 1600
+#: A table is looked for in regions up to so many drawn rules: finding one takes quadratic time.
+_MOST_RULES = 600
+#: How the outer edges of some lines are found.
+_WIDTH: tuple[tuple[Callable[[list[float]], float], str], ...] = ((min, "x0"), (max, "x1"))
+
+
+@dataclass(slots=True)
+class _Part:
+    """What stands at one place of a page: lines that belong together, or a finished block."""
+
+    lines: list[Line] = field(default_factory=list)
+    block: Block | None = None
+
+
+def read_pdf(data: bytes) -> list[Block]:
+    """Read a PDF. Raises `DocumentError` (`BAD_PDF`, `ENCRYPTED`, `NO_TEXT` without a text layer).
+
+    A picture that cannot be had is a `LostBlock`; the text around it stays.
+    """
+    try:
+        document = pymupdf.open("pdf", data)
+    except (pymupdf.FileDataError, pymupdf.EmptyFileError, RuntimeError, ValueError) as error:
+        raise DocumentError(Reason.BAD_PDF, str(error)) from error
+    with document:
+        if document.needs_pass:
+            raise DocumentError(Reason.ENCRYPTED, "the PDF asks for a password")
+        try:
+            if not document.is_pdf:  # MuPDF opens web pages, archives and pictures as well
+                raise DocumentError(Reason.BAD_PDF, "another format under a PDF's name")
+            blocks, words = _blocks(document)
+            return list(joined(without_repeats(blocks), words))
+        except (
+            RuntimeError,
+            ValueError,
+            pymupdf.mupdf.FzErrorBase,
+        ) as error:  # MuPDF's own errors are no finer
+            raise DocumentError(Reason.BAD_PDF, str(error)) from error
+
+
+def _blocks(document: pymupdf.Document) -> tuple[Iterator[Block], frozenset[str]]:
+    """The blocks of all pages, and the document's words."""
+    pages, size, font = read_lines(document, plain)
+    if not any(pages):
+        raise DocumentError(Reason.NO_TEXT, "the PDF has no text layer")
+    body = Type.of(pages, size, font)
+    return _read(document, pages, body), body.words
+
+
+def _read(document: pymupdf.Document, pages: Sequence[list[Line]], body: Type) -> Iterator[Block]:
+    repeated = _repeated(document)
+    for page, lines in zip(document.pages(), pages, strict=True):
+        parts = _page_parts(page, lines, body, repeated)
+        for part in parts:
+            if part.block is not None:
+                yield part.block
+            elif part.lines:
+                block = text_block(part.lines, body)
+                if block is not None:
+                    yield block
+
+
+def _page_parts(
+    page: pymupdf.Page, lines: list[Line], body: Type, repeated: set[int]
+) -> list[_Part]:
+    """The parts of a page in reading order."""
+    figures: list[tuple[Region, Block, set[int]]] = []
+    places: defaultdict[int, list[Block]] = defaultdict(list)
+    regions = find_regions(page, lines, body.size)
+    captions = _assign_captions(regions, lines, body)
+    for index, (region, caption) in enumerate(zip(regions, captions, strict=True)):
+        name = f"page {page.number + 1}, picture {index + 1}"
+        block = _region_block(page, region, lines, name, repeated)
+        if block is None:
+            continue
+        text = flowing([lines[number] for number in sorted(caption)], body)
+        figures.append((region, _captioned(block, text), region.inside | caption))
+    taken: set[int] = set().union(*(used for _, _, used in figures)) if figures else set()
+    for region, block, used in figures:
+        places[_place(region, used, lines)].append(block)
+    parts: list[_Part] = []
+    for number, line in enumerate(lines):
+        parts.extend(_Part(block=block) for block in places.get(number, ()))
+        if number in taken or not line.upright:
+            continue
+        if parts and parts[-1].lines and goes_on(parts[-1].lines[-1], line, body):
+            parts[-1].lines.append(line)
+        else:
+            parts.append(_Part([line]))
+    parts.extend(_Part(block=block) for block in places.get(len(lines), ()))
+    return parts
+
+
+def _place(region: Region, used: set[int], lines: Sequence[Line]) -> int:
+    """The number of the line before which a region is read."""
+    if used:
+        return min(used)
+    x0, y0, x1, y1 = region.box
+    for number, line in enumerate(lines):
+        same_column = line.x0 < x1 and line.x1 > x0
+        if same_column and line.y0 > (y0 + y1) / 2:
+            return number
+    return len(lines)
+
+
+def _region_block(
+    page: pymupdf.Page, region: Region, lines: Sequence[Line], name: str, repeated: set[int]
+) -> Block | None:
+    if region.ruled and len(region.inside) < 2:
+        return None
+    if not region.pictures and len(region.inside) >= 4 and (table := _table(page, region)):
+        return TextBlock("table", table)
+    if region.pictures and (bomb := _bomb(page)):
+        return LostBlock(name, Reason.IMAGE_BOMB, bomb)
+    bitmap = _only_bitmap(page, region)
+    in_margin = region.box[3] < 0.12 * page.rect.height or region.box[1] > 0.88 * page.rect.height
+    if bitmap in repeated and in_margin:
+        return None
+    if bitmap and not region.inside:
+        return _embedded(page.parent, bitmap, name)
+    return _drawn(page, region.box, name)
+
+
+def _table(page: pymupdf.Page, region: Region) -> str:
+    """A ruled table as Markdown; empty when its rules make no grid."""
+    if region.rules + region.drawings > _MOST_RULES:
+        return ""
+    found = page.find_tables(clip=_grown(region.box), use_layout=False).tables
+    if len(found) != 1 or found[0].row_count < 2 or found[0].col_count < 2:
+        return ""
+    rows = [[_cell(cell) for cell in row] for row in found[0].extract()]
+    filled = sum(bool(cell) for row in rows for cell in row)
+    shown = sum(len(cell.replace(" ", "")) for row in rows for cell in row)
+    there = page.get_textbox(_grown(region.box))
+    # All of its text must be in the cells, and most of the cells in use.
+    if filled < 0.5 * len(rows) * len(rows[0]) or shown < 0.9 * len("".join(there.split())):
+        return ""
+    head, *rest = rows
+    lines = [head, ["---"] * len(head), *rest]
+    return "\n".join("| " + " | ".join(row) + " |" for row in lines)
+
+
+def _cell(text: str | None) -> str:
+    return escaped(" ".join((text or "").split())).replace("|", "\\|")
+
+
+def _bomb(page: pymupdf.Page) -> str:
+    """What is wrong with a page's bitmaps that nobody should decode; empty: nothing."""
+    for _, _, width, height, *_ in page.get_images():
+        if width * height > MAX_PIXELS:
+            return f"{width} x {height} pixels, the limit is {MAX_PIXELS} in all"
+    return ""
+
+
+def _only_bitmap(page: pymupdf.Page, region: Region) -> int:
+    """The xref of the bitmap that is all there is in a region, upright; else 0."""
+    if region.pictures != 1 or region.drawings:
+        return 0
+    x0, y0, x1, y1 = region.box
+    for info in page.get_image_info(xrefs=True):
+        a, b, c, d, _, _ = info["transform"]
+        left, top, right, bottom = info["bbox"]
+        inside = left > x0 - 3 and top > y0 - 3 and right < x1 + 3 and bottom < y1 + 3
+        upright = a > 0 and d > 0 and abs(b) < 0.01 * a and abs(c) < 0.01 * d
+        if inside and upright:
+            return int(info["xref"])
+    return 0
+
+
+def _embedded(document: pymupdf.Document, xref: int, name: str) -> Block:
+    """A bitmap as it is embedded: the bytes of a JPEG or PNG, else a PNG of its pixels."""
+    found = document.extract_image(xref)
+    plain = found and not found["smask"] and found["colorspace"] in (1, 3)
+    if plain and found["ext"] in ("jpeg", "png"):
+        return PictureBlock(name, found["image"])
+    pixels = pymupdf.Pixmap(document, xref)
+    if found and found["smask"]:
+        pixels = pymupdf.Pixmap(pixels, pymupdf.Pixmap(document, found["smask"]))
+    if pixels.colorspace is None or pixels.colorspace.n not in (1, 3):
+        pixels = pymupdf.Pixmap(pymupdf.csRGB, pixels)
+    return PictureBlock(name, pixels.tobytes("png"))
+
+
+def _drawn(page: pymupdf.Page, box: tuple[float, float, float, float], name: str) -> Block:
+    clip = _grown(box) & page.rect
+    longest = max(clip.width, clip.height)
+    scale = min(_SCALE, _LONGEST_SIDE / max(longest, 1.0))
+    pixels = page.get_pixmap(matrix=pymupdf.Matrix(scale, scale), clip=clip, alpha=False)
+    return PictureBlock(name, pixels.tobytes("png"))
+
+
+def _grown(box: tuple[float, float, float, float]) -> pymupdf.Rect:
+    x0, y0, x1, y1 = box
+    return pymupdf.Rect(x0 - 2, y0 - 2, x1 + 2, y1 + 2)
+
+
+def _repeated(document: pymupdf.Document) -> set[int]:
+    """The xrefs of bitmaps that several pages show: logos and ornaments, in their margins."""
+    seen: Counter[int] = Counter()
+    for page in document.pages():
+        seen.update({image[0] for image in page.get_images()})
+    return {xref for xref, pages in seen.items() if pages >= 3}
+
+
+def _assign_captions(
+    regions: Sequence[Region], lines: Sequence[Line], body: Type
+) -> list[set[int]]:
+    """For each region the numbers of the lines of its caption: below it, above it, or in it.
+
+    The nearest find each other first; a caption belongs to one region.
+    """
+    found: list[set[int]] = []
+    for region in regions:
+        inside = (number for number in sorted(region.inside) if FLOAT.match(lines[number].text))
+        first = next(inside, None)
+        found.append(set() if first is None else {first})
+    shown = set().union(*(region.inside for region in regions))
+    pairs = []
+    for caption in _captions(lines, shown, body):
+        x0, x1 = (edge([getattr(lines[n], name) for n in caption]) for edge, name in _WIDTH)
+        top, foot = lines[caption[0]].y0, lines[caption[-1]].y1
+        for index, region in enumerate(regions):
+            left, y0, right, y1 = region.box
+            below, above = top - y1, y0 - foot
+            away = below if below > -body.size else above
+            if (
+                x0 < right + body.size
+                and x1 > left - body.size
+                and (-body.size < away < 3.5 * body.size)
+            ):
+                pairs.append((away, index, caption))
+    used: set[int] = set()
+    for _, index, caption in sorted(pairs):
+        if not found[index] and caption[0] not in used:
+            used.add(caption[0])
+            found[index] = set(caption)
+    return found
+
+
+def _captions(lines: Sequence[Line], shown: Collection[int], body: Type) -> Iterator[list[int]]:
+    """The numbers of the lines of each caption of a page."""
+    number = 0
+    while number < len(lines):
+        starts = number not in shown and (
+            CAPTION.match(lines[number].text) or FLOAT.match(lines[number].text)
+        )
+        if not starts:
+            number += 1
+            continue
+        caption = [number]
+        while (number := number + 1) < len(lines) and number not in shown:
+            earlier, later = lines[number - 1], lines[number]
+            drop = later.y1 - earlier.y1
+            near = -0.5 * body.size < drop < 1.25 * body.leading
+            alike = abs(later.size - earlier.size) < 0.25 * body.size
+            if not (near and alike and later.x0 < earlier.x1 + 4 * body.size):
+                break
+            caption.append(number)
+        yield caption
+
+
+def _captioned(block: Block, caption: str) -> Block:
+    if isinstance(block, PictureBlock):
+        return PictureBlock(block.name, block.data, caption)
+    if isinstance(block, TextBlock) and caption:
+        return TextBlock("table", f"{caption}\n\n{block.markdown}")
+    return block
