@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from playwright.sync_api import Browser as PlaywrightBrowser
-from playwright.sync_api import Error, Page, Playwright, Route, sync_playwright
+from playwright.sync_api import Page, Playwright, Route, sync_playwright
 
 from dsvl_data import sandbox
 from dsvl_data.outcome import DocumentError, Reason, WorkerBroken
@@ -85,7 +85,10 @@ def _processes_of(browser: PlaywrightBrowser) -> tuple[int, int]:
 
 def _profile_of(pid: int) -> str:
     """Return the folder that a browser keeps its own files in, made by Playwright for it alone."""
-    words = Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace").split("\0")
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_text("utf-8", "replace").split("\0")
+    except OSError:  # it is gone
+        return ""
     option = "--user-data-dir="
     return next((w.removeprefix(option) for w in words if w.startswith(option)), "")
 
@@ -153,10 +156,13 @@ class Browser:
 
     @property
     def alive(self) -> bool:
-        """Whether the browser runs; known at once, not only when Playwright has heard of it."""
+        """Whether the browser and Playwright's driver above it run.
+
+        Known at once, not only when Playwright has heard of their end.
+        """
         if self._browser is None or not self._browser.is_connected():
             return False
-        return _stat(self._pid)[0] not in "ZX"
+        return all(_stat(pid)[0] not in "ZX" for pid in (self._pid, self._driver))
 
     @contextmanager
     def page(
@@ -203,19 +209,21 @@ class Browser:
                 context.set_default_timeout(self.timeout * 1000)
                 context.route("**/*", answer)
                 page = context.new_page()
-        except Error as error:
+        except Exception as error:  # a bare one when the driver has died
             self._forget()
             raise WorkerBroken(Reason.BROWSER_CRASHED, str(error)) from error
         try:
             yield page
-        except Error as error:
+        except (DocumentError, WorkerBroken):
+            raise
+        except Exception as error:  # as above
             if self.alive:
                 raise
             self._forget()
             raise WorkerBroken(Reason.BROWSER_CRASHED, str(error)) from error
         finally:
             if self._browser is browser and self.alive:
-                with suppress(Error), self._ended_after(_START_SECONDS):  # it may die just now
+                with suppress(Exception), self._ended_after(_START_SECONDS):  # it may die just now
                     context.close()
 
     @contextmanager
@@ -240,7 +248,7 @@ class Browser:
     def close(self) -> None:
         """End the browser."""
         if self._browser is not None and self.alive:
-            with suppress(Error), self._ended_after(_START_SECONDS):  # it may die just now
+            with suppress(Exception), self._ended_after(_START_SECONDS):  # it may die just now
                 self._browser.close()
         self._forget()
 
@@ -297,7 +305,8 @@ class Browser:
 
     def _forget(self) -> None:
         """Stop Playwright, and kill what is left of the browser."""
-        playwright, driver, profile = self._playwright, self._driver, self._profile
+        playwright, profile = self._playwright, self._profile
+        pid, driver = self._pid, self._driver
         self._playwright = self._browser = None
         self._pid = self._driver = 0
         self._profile = ""
@@ -308,6 +317,9 @@ class Browser:
         if driver and _stat(driver)[1] == os.getpid():
             sandbox.kill_descendants(driver)
             patience.start()
+        # Without its driver it is nobody's child that we know; its folder says that it is ours.
+        if profile and _profile_of(pid) == profile:
+            sandbox.kill_all([*sandbox.descendants(pid), pid])
         try:
             playwright.stop()
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -90,6 +91,45 @@ def test_a_browser_that_dies_breaks_the_worker_and_starts_anew() -> None:
     assert error.value.reason is Reason.BROWSER_CRASHED
     assert still_works(browser)
     browser.close()
+
+
+def own_driver() -> int:
+    """Pid of the Playwright driver that was started last."""
+    family = sandbox.descendants(os.getpid())
+    return max(p for p in family if b"/driver/" in Path(f"/proc/{p}/cmdline").read_bytes())
+
+
+def lose_driver(browser: Browser) -> None:
+    with browser.page() as page:
+        os.kill(own_driver(), signal.SIGKILL)
+        page.set_content("<!doctype html><p>never seen")
+
+
+def test_a_driver_that_dies_breaks_the_worker_and_starts_anew() -> None:
+    browser = Browser()
+    assert still_works(browser)
+    with pytest.raises(WorkerBroken) as error:
+        lose_driver(browser)
+    assert error.value.reason is Reason.BROWSER_CRASHED
+    assert still_works(browser)
+    browser.close()
+    assert not own_zombies()
+
+
+def test_a_driver_that_dies_between_pages_is_noticed() -> None:
+    browser = Browser()
+    assert still_works(browser)
+    assert browser.alive
+    orphans = sandbox.descendants(own_driver())
+    os.kill(own_driver(), signal.SIGKILL)
+    assert not browser.alive
+    assert still_works(browser)
+    deadline = time.monotonic() + 10
+    while any(Path(f"/proc/{pid}/exe").exists() for pid in orphans):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    browser.close()
+    assert not own_zombies()
 
 
 def test_a_page_gets_its_own_resources_and_nothing_else(browser: Browser) -> None:
