@@ -42,7 +42,12 @@ _CONVERSATION = {"conversation": 1.0, "plain": 0.0}
 # `data/7.txt` (Pew: words that were recognised in the chart, which are no table), and the same
 # below `multiColumn/`. The form of Obeid and Hoque (2020) is the same without `imgs`.
 
-_SPACED_SIGN = re.compile(r"\s+([,.?!;:%)\]])(?=\s|$)|\s+('s|n't)\b|(?<=[(\[$])\s+")
+# Statista's texts are published as the Penn Treebank's tokens, with spaces between.
+_QUOTE = re.compile(r"``\s*|\s*''")
+_SPACE = re.compile(
+    r"\s+(?=[,.?!;:)\]](?:[\s\"]|$)|'(?:s|re|ve|ll|d|m)\b|n't\b)"
+    r"|(?<=\d)\s+(?=%)|(?<=s)\s+(?='\s)|(?<=[(\[$])\s+"
+)
 
 
 def _beside(record: Record, folder: str, suffix: str) -> str:
@@ -89,8 +94,7 @@ def _file(pictures: Pictures, index: int) -> bytes | None:
 
 
 def _untokenised(text: str) -> str:
-    """Join the signs that Statista's summaries are published with spaces before."""
-    return _SPACED_SIGN.sub(lambda match: match[1] or match[2] or "", text)
+    return _SPACE.sub("", _QUOTE.sub('"', text))
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

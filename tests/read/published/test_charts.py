@@ -33,6 +33,24 @@ def test_chart2text_pairs_a_chart_with_its_summary_whose_signs_are_joined() -> N
     assert items([item])[0].extras == {"title": "Growth of ferns, 2018-2019"}
 
 
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        (
+            "The isles ' growth is `` slow '' , I 'd say .",
+            "The isles' growth is \"slow\", I'd say.",
+        ),
+        ("Ferns : Share from 1985 to 2025 ( in % )", "Ferns: Share from 1985 to 2025 (in %)"),
+        ("It cost $ 5 ; it did n't fall by .5 .", "It cost $5; it didn't fall by .5."),
+        ('Half say "yes." The rest (13.7%) don\'t.', 'Half say "yes." The rest (13.7%) don\'t.'),
+    ],
+)
+def test_chart2text_tokens_become_text(tokens: str, text: str) -> None:
+    record = {**_CAPTION, "text": tokens}
+    (item,) = convert(READERS["chart2text"], record, _CHART2TEXT, variant="summary")
+    assert shape(item)[1] == text
+
+
 def test_chart2text_pairs_a_chart_with_its_data_as_markdown() -> None:
     (item,) = convert(READERS["chart2text"], _CAPTION, _CHART2TEXT, variant="table")
     assert shape(item)[1] == (
