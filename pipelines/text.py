@@ -27,13 +27,18 @@ from dsvl_data.pipeline import (
     Settings,
 )
 from dsvl_data.read.archives import list_documents, list_files, read_bytes
+from dsvl_data.read.blocks import TextBlock
+from dsvl_data.read.html_blocks import read_blocks, uses_tex
+from dsvl_data.read.main_content import main_content
 from dsvl_data.read.warc import is_wet, list_records, parse_record
+from dsvl_data.render.parse import parse_markup, text_of
 from dsvl_data.sample import Sample, Text
 from dsvl_data.shards.tokens import token_counter
 from pipelines.text_chunks import cut
 
 VERSION = "1"
 _PLAIN = (".txt", ".text", ".md")
+_HTML = (".html", ".htm", ".xhtml")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ud800-\udfff]")
 _GAPS = re.compile(r"\n[ \t]*(?:\n[ \t]*){2,}\n?")
 #: Byte order marks and the encoding that each tells.
@@ -61,7 +66,7 @@ class TextOptions(Settings):
 
 def list_texts(inputs: Sequence[InputSpec], options: TextOptions) -> Iterator[DocumentRef]:
     """List text files, HTML pages, rows with the column, and the texts of crawls."""
-    yield from list_documents(inputs, suffixes=_PLAIN, column=options.column)
+    yield from list_documents(inputs, suffixes=(*_PLAIN, *_HTML), column=options.column)
     for spec in inputs:
         for file in list_files(spec):
             if is_wet(file.relative) and not file.link:
@@ -115,12 +120,28 @@ def _text(document: Document) -> str:
     ref = document.ref
     if "wet" in ref.meta:
         text = decode_text(parse_record(document.data).text)
+    elif ref.uri.lower().removesuffix(".gz").endswith(_HTML):
+        text = _page_text(document.data)
     else:
         text = decode_text(document.data)
     text = _GAPS.sub("\n\n", _CONTROLS.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
     if not text.strip():
         raise DocumentError(Reason.EMPTY_DOCUMENT, "no text")
     return text.strip()
+
+
+def _page_text(markup: bytes) -> str:
+    """What a web page says, as Markdown: its main content, without navigation and pictures."""
+
+    def left_out(_: object) -> bytes:
+        raise DocumentError(Reason.NO_TEXT, "a picture, where text alone is wanted")
+
+    main = main_content(parse_markup(markup))
+    blocks = read_blocks(main.root, load=left_out, draw=left_out, tex=uses_tex(markup))
+    texts = [block.markdown for block in blocks if isinstance(block, TextBlock)]
+    if main.title is not None:
+        texts.insert(0, "# " + " ".join(text_of(main.title).split()))
+    return "\n\n".join(texts)
 
 
 def _address(document: Document) -> dict[str, str]:

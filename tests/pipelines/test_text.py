@@ -104,6 +104,16 @@ def test_a_damaged_crawl_gives_what_is_sound_and_says_the_rest(
     assert len(samples) == sound
 
 
+def test_a_web_page_gives_what_it_says_without_its_navigation(tmp_path: Path):
+    menu = "<nav><a href=/>Home</a> <a href=/b>About us</a></nav>"
+    page = f"<html><body>{menu}<h1>On rivers</h1><p>{ENGLISH}</p><img src=a.png><p>{CHINESE}</p>"
+    (tmp_path / "a.html").write_text(page + "<footer>Imprint</footer></body></html>")
+    ((sample,), drops, failed) = convert(tmp_path)
+    assert sample.text == f"# On rivers\n\n{ENGLISH}\n\n{CHINESE}"
+    assert not drops
+    assert not failed
+
+
 def test_bytes_that_are_no_text_are_told(tmp_path: Path):
     (tmp_path / "picture.txt").write_bytes(bytes(range(256)) * 40)
     (tmp_path / "empty.txt").write_bytes(b" \r\n\t ")
