@@ -144,6 +144,14 @@ class Dropped:
 
 
 @dataclass(frozen=True)
+class Took:
+    """What a document of a batch took, where the converter knows better than the batch's mean."""
+
+    document: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Document:
     """A document with its bytes, as a converter gets it."""
 
@@ -205,7 +213,7 @@ class Converter(Protocol):
     several raises, the engine calls again with each document alone.
     """
 
-    def __call__(self, documents: Sequence[Document]) -> Iterator[Sample | Dropped]:
+    def __call__(self, documents: Sequence[Document]) -> Iterator[Sample | Dropped | Took]:
         """Yield what the documents give, in their order."""
         ...
 

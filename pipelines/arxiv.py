@@ -40,6 +40,7 @@ from dsvl_data.pipeline import (
     PathOption,
     Pipeline,
     Settings,
+    Took,
 )
 from dsvl_data.read.article_source import Candidate, find_roots, own_pdfs, unpack_source
 from dsvl_data.read.arxiv import (
@@ -207,6 +208,7 @@ class _Paper:
     drafts: list[_Draft] = field(default_factory=list)
     failure: DocumentError | None = None
     latexml_seconds: float = 0.0
+    seconds: float = 0.0
     #: Main files that no page took its text from, each with what it seems to be.
     beside: list[tuple[str, str]] = field(default_factory=list)
 
@@ -227,13 +229,17 @@ class ArxivConverter:
                 options.nougat, device=options.nougat_device, batch_size=options.nougat_batch
             )
 
-    def __call__(self, documents: Sequence[Document]) -> Iterator[Sample | Dropped]:
+    def __call__(self, documents: Sequence[Document]) -> Iterator[Sample | Dropped | Took]:
         """Yield the pages of each article in order."""
         papers = [self._paper(document) for document in documents]
+        started = time.monotonic()
         if self._model is not None:
             _read_by_model(self._model, papers)
+        shared = (time.monotonic() - started) / len(papers)
         for paper in papers:
             yield from self._finish(paper)
+            # One article's LaTeXML may take a thousand times another's: no mean says anything.
+            yield Took(paper.document.ref.id, paper.seconds + shared)
 
     def close(self) -> None:
         """Give back the model."""
@@ -245,7 +251,15 @@ class ArxivConverter:
         What fails the article is kept, not raised: the engine would do the batch's others again.
         """
         paper = _Paper(document)
-        source, pdf = split_article(document.data)
+        started = time.monotonic()
+        try:
+            self._convert(paper)
+        finally:
+            paper.seconds = time.monotonic() - started
+        return paper
+
+    def _convert(self, paper: _Paper) -> None:
+        source, pdf = split_article(paper.document.data)
         with tempfile.TemporaryDirectory(prefix="dsvl-arxiv-") as name:
             folder = Path(name)
             pdfs = [pdf] if pdf else []
@@ -255,13 +269,12 @@ class ArxivConverter:
             except DocumentError as error:
                 paper.failure = error
                 if self._model is None or error.reason not in _FOR_MODEL or not pdfs:
-                    return paper
+                    return
                 pdf = pdfs[0]
             try:
                 self._draw(paper, pdf)
             except DocumentError as error:
                 paper.failure = error
-        return paper
 
     def _unpack(self, paper: _Paper, source: bytes, pdfs: list[bytes], folder: Path) -> list[bytes]:
         """Unpack the source; returns the PDFs that may be the article's, the likeliest first."""
@@ -401,7 +414,7 @@ class ArxivConverter:
             return False
         return draft.reason in _FOR_MODEL or self._options.nougat_for_failed_pages
 
-    def _finish(self, paper: _Paper) -> Iterator[Sample | Dropped]:
+    def _finish(self, paper: _Paper) -> Iterator[Sample | Dropped | Took]:
         document, failure = paper.document, paper.failure
         if failure is not None:
             yield document.dropped(failure.reason, detail=failure.detail)

@@ -24,7 +24,7 @@ from dsvl_data.engine.job import LoadedJob
 from dsvl_data.engine.ledger import Entry
 from dsvl_data.engine.parts import GROUP_BYTES, ROW_BYTES, PartWriter, Segment
 from dsvl_data.outcome import DocumentError, Outcome, Reason, WorkerBroken
-from dsvl_data.pipeline import Converter, Document, DocumentRef, Dropped
+from dsvl_data.pipeline import Converter, Document, DocumentRef, Dropped, Took
 from dsvl_data.sample import CATEGORIES, SCHEMA, Image, Sample, to_batch
 
 #: Bytes of one document's samples that are held in memory; more of them wait on disk.
@@ -86,6 +86,7 @@ class _Made:
     keys: dict[str, None] = field(default_factory=dict)
     images: int = 0
     drops: list[Dropped] = field(default_factory=list)
+    seconds: float = 0.0  # 0: as the batch's mean
     spill: _Spill | None = None
 
 
@@ -230,8 +231,13 @@ class SegmentConverter:
                     if made is None:
                         raise ValueError(f"a drop of {item.document!r}: not in the batch")
                     made.drops.append(item)
+                elif isinstance(item, Took):
+                    made = by_id.get(item.document)
+                    if made is None:
+                        raise ValueError(f"the time of {item.document!r}: not in the batch")
+                    made.seconds = item.seconds
                 else:
-                    raise TypeError(f"a converter yields Sample or Dropped, not {type(item)}")
+                    raise TypeError(f"a converter yields Sample, Dropped or Took, not {type(item)}")
             for made in by_id.values():
                 if made.spill is not None:
                     _spill(made, folder)
@@ -379,14 +385,18 @@ def _entry(position: int, made: _Made) -> Entry:
             keys=tuple(made.keys),
             images=made.images,
             drops=tuple(made.drops),
+            seconds=made.seconds,
         )
     if not made.drops:
-        return Entry.failed(made.ref, position, Reason.EMPTY_DOCUMENT, "")
+        return Entry.failed(made.ref, position, Reason.EMPTY_DOCUMENT, "", made.seconds)
     # Broken weighs more than unwanted; among equals the commonest, then the first, names it.
     broken = [d.reason for d in made.drops if d.reason.outcome is Outcome.QUARANTINED]
     reason, _ = Counter(broken or [d.reason for d in made.drops]).most_common(1)[0]
     detail = next(d.detail for d in made.drops if d.reason is reason)
-    return Entry(made.ref, position, reason.outcome, reason, detail, drops=tuple(made.drops))
+    drops = tuple(made.drops)
+    return Entry(
+        made.ref, position, reason.outcome, reason, detail, drops=drops, seconds=made.seconds
+    )
 
 
 def _failure(error: BaseException, positions: Sequence[int], seconds: float) -> Failure:

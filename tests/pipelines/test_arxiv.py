@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pymupdf
 import pytest
 
+from dsvl_data.engine.run import Job, run
 from dsvl_data.outcome import Reason, UserError
-from dsvl_data.pipeline import Document, Dropped, InputSpec, Limits
+from dsvl_data.pipeline import Document, Dropped, InputSpec, Limits, Took
 from dsvl_data.read.arxiv import list_articles, read_article
 from dsvl_data.sample import Sample
 from pipelines.arxiv import PIPELINE, ArxivConverter, ArxivOptions, check_arxiv
@@ -100,12 +102,12 @@ def converter() -> Iterator[ArxivConverter]:
     made.close()
 
 
-def split(made: Iterator[Sample | Dropped]) -> tuple[list[Sample], list[Dropped]]:
+def split(made: Iterator[Sample | Dropped | Took]) -> tuple[list[Sample], list[Dropped]]:
     samples, drops = [], []
     for one in made:
         if isinstance(one, Sample):
             samples.append(one)
-        else:
+        elif isinstance(one, Dropped):
             drops.append(one)
     return samples, drops
 
@@ -143,6 +145,27 @@ def test_a_page_that_the_source_does_not_explain_is_dropped_alone(
     samples, drops = split(converter(documents(tmp_path, files)))
     assert [sample.provenance.details["page"] for sample in samples] == ["1", "3"]
     assert [drop.item for drop in drops] == ["#2"]
+
+
+def test_each_article_of_a_batch_has_its_own_seconds_in_the_ledger(
+    converter: ArxivConverter, tmp_path: Path
+) -> None:
+    files = {
+        "2401.00005.tar.gz": tar({"ms.tex": MAIN}),
+        "2401.00005.pdf": PAPER,
+        "2401.00006.pdf": PAPER,  # nothing to do
+    }
+    made = documents(tmp_path / "in", files)
+    took = {one.document: one.seconds for one in converter(made) if isinstance(one, Took)}
+    assert took["coast:2401.00005"] > 20 * took["coast:2401.00006"] > 0
+    spec = InputSpec(path=str(tmp_path / "in"), dataset="coast", licence="CC0-1.0")
+    job = Job(name="arxiv", pipeline="pipelines.arxiv:PIPELINE", inputs=(spec,))
+    assert run([job], str(tmp_path / "out"), executor="local").ok
+    rows = pq.read_table(
+        next((tmp_path / "out" / "ledger" / "arxiv").glob("*.parquet"))
+    ).to_pylist()
+    slow, fast = (row["seconds"] for row in rows)
+    assert slow > 20 * fast > 0
 
 
 def test_two_main_files_share_one_pdf(converter: ArxivConverter, tmp_path: Path) -> None:
