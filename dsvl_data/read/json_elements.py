@@ -63,6 +63,7 @@ def elements(read: Callable[[int], bytes], at: str = "") -> Iterator[Element]:
                     continue
                 inside += 1
                 is_object = byte == _BRACE
+                key = None  # the first element of an array has none, not its container's
             elif level != inside - (kind == _CLOSE):
                 continue
             elif kind == _COLON:

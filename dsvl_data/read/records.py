@@ -224,6 +224,8 @@ def _form(name: str, rows: Rows) -> Form:
         return "whole"
     if rows.lines:
         return "line"
+    if rows.at:
+        return "element"
     bare = packing_of(_unsharded(name))[0].lower()
     return next((form for suffix, form in _FORMS.items() if bare.endswith(suffix)), "whole")
 

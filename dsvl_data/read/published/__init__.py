@@ -12,6 +12,7 @@ from dsvl_data.read.published import (
     captions,
     charts,
     interleaved,
+    scene_text_sets,
     screens,
     webcode,
     wikimedia,
@@ -25,6 +26,7 @@ _GROUPS = (
     charts.READERS,
     screens.READERS,
     webcode.READERS,
+    scene_text_sets.READERS,
 )
 
 

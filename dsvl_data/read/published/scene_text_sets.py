@@ -61,7 +61,7 @@ def _listed_marks(record: Record) -> Marks:
 
 def _picture_of_key(record: Record) -> list[str]:
     key = text_of(record.get("key"))
-    return [f"{key}.jpg"] if key else []
+    return [key] if key else []
 
 
 def _weak(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Item | Left]:
@@ -131,10 +131,10 @@ def _street_marks(record: Record) -> Marks:
     return found
 
 
-def _picture_of_file(prefix: str, suffix: str = "") -> Any:
+def _picture_of_file(prefix: str) -> Any:
     def pictures(record: Record) -> list[str]:
         stem = posixpath.splitext(posixpath.basename(text_of(record.get("name"))))[0]
-        return [stem.removeprefix(prefix) + suffix] if stem else []
+        return [stem.removeprefix(prefix)] if stem else []
 
     return pictures
 
@@ -209,7 +209,8 @@ def _open_images_marks(record: Record) -> Marks:
 
 def _picture_of_value(record: Record) -> list[str]:
     name = posixpath.basename(text_of(object_of(record.get("value")).get("file_name")))
-    return [name] if name else []
+    stem = posixpath.splitext(name)[0]
+    return [stem] if stem else []
 
 
 def _picture_of_subset(record: Record) -> list[str]:
@@ -246,7 +247,7 @@ def _hierarchical_marks(record: Record) -> Marks:
 
 def _picture_of_id(record: Record) -> list[str]:
     name = text_of(record.get("image_id"))
-    return [f"{name}.jpg"] if name else []
+    return [name] if name else []
 
 
 # --- Cut-out words and lines: a table of names and texts ----------------------------------------
@@ -269,7 +270,7 @@ def _reader(name: str, **fields: Any) -> Reader:
         name,
         "scene_text",
         images="folder",
-        **{"variants": VARIANTS, "thresholds": THRESHOLDS, **fields},
+        **{"variants": VARIANTS, "thresholds": THRESHOLDS, "stems": True, **fields},
     )
 
 
@@ -325,7 +326,7 @@ _SETS = (
         layout="https://rctw.vlrlab.net/dataset",
         rows=Rows(("**/*.txt",)),
         convert=scene_text(_wild_marks, lines=True),
-        pictures=_picture_of_file("", ".jpg"),
+        pictures=_picture_of_file(""),
     ),
     _reader(
         "ubertext",
@@ -336,6 +337,7 @@ _SETS = (
         rows=Rows(("**/truth_*.txt",)),
         convert=scene_text(_street_marks, lines=True, oriented=False),
         pictures=_picture_beside,
+        stems=False,
     ),
     _reader(
         "rects",
@@ -343,7 +345,7 @@ _SETS = (
         layout="https://rrc.cvc.uab.es/?ch=12&com=tasks",
         rows=Rows(("**/gt_unicode/*.json",), whole=True),
         convert=scene_text(_signboard_marks, lines=True),
-        pictures=_picture_of_file("", ".jpg"),
+        pictures=_picture_of_file(""),
     ),
     _reader(
         "coco_text",
@@ -373,6 +375,7 @@ _SETS = (
         ),
         convert=scene_text(_open_images_marks, oriented=False),
         pictures=_picture_of_subset,
+        stems=False,
     ),
     _reader(
         "hiertext",
@@ -391,6 +394,7 @@ _SETS = (
         rows=Rows(("**/labels.tsv",), columns=("file", "text"), header=False),
         convert=_cut_out,
         pictures=_picture_of_row,
+        stems=False,
         variants={"plain": 1.0},
         thresholds={},
     ),
