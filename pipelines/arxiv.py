@@ -42,14 +42,10 @@ from dsvl_data.pipeline import (
     Settings,
     Took,
 )
-from dsvl_data.read.article_source import Candidate, find_roots, own_pdfs, unpack_source
-from dsvl_data.read.arxiv import (
-    approach_metadata,
-    list_articles,
-    read_article,
-    resolve_article,
-    split_article,
-)
+from dsvl_data.read.article_source import Candidate, find_roots, own_pdfs
+from dsvl_data.read.arxiv import list_articles, read_article, split_article
+from dsvl_data.read.arxiv_metadata import approach_metadata, resolve_article
+from dsvl_data.read.submission import unpack_source
 from dsvl_data.render.raster import encode, rasterise
 from dsvl_data.sample import Image, Sample, Text
 

@@ -16,26 +16,19 @@ lie beside it (under its name, or arXiv's id and version), or in a folder among 
 from __future__ import annotations
 
 import io
-import json
 import re
 import struct
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, field, replace
-from hashlib import blake2b
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
-from dsvl_data.read import gzips
 from dsvl_data.read.archives import InputError, list_files, refusal, tar_members
-from dsvl_data.read.gzips import open_stream, read_range
+from dsvl_data.read.arxiv_metadata import MetadataIndex
 from dsvl_data.storage import StoredFile
 
 _MEMBER = re.compile(
@@ -49,24 +42,8 @@ _VERSION = re.compile(r"v(\d+)$")
 _ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip", ".gz")
 _TEX = (".tex", ".ltx", ".latex")
 _README = ("00readme.xxx", "00readme.json", "00readme.yaml", "00readme.yml")
-_CHUNK = 8 << 20
-_MAX_LINE = 64 << 20
 _HEAD = struct.Struct(">8sQQ")
 _MAGIC = b"ARTICLE1"
-_ID_IN_LINE = re.compile(rb'"id"\s*:\s*"([^"\\]+)"')
-
-#: What arXiv's licence addresses are called in a recipe (SPDX where there is such an id).
-_LICENCES = {
-    "nonexclusive-distrib/1.0": "arXiv-nonexclusive-distrib-1.0",
-    "by/3.0": "CC-BY-3.0",
-    "by/4.0": "CC-BY-4.0",
-    "by-sa/4.0": "CC-BY-SA-4.0",
-    "by-nc-sa/3.0": "CC-BY-NC-SA-3.0",
-    "by-nc-sa/4.0": "CC-BY-NC-SA-4.0",
-    "by-nc-nd/4.0": "CC-BY-NC-ND-4.0",
-    "zero/1.0": "CC0-1.0",
-    "publicdomain": "CC-PDDC",
-}
 
 #: (path, offset, size) of some bytes.
 Place = tuple[str, int, int]
@@ -107,11 +84,11 @@ def list_articles(
     `uri` is the arXiv id where there is one (`2301.00001`, `hep-th/9901001`), else the path
     below the input. `meta` holds `id`, `version` (0: unknown), `source` and `pdf` (`[path,
     offset, size]` or null), `folder` for a plain folder, and `metadata`, where the article's line
-    lies in that file; `resolve_article` reads it. `size` is that of source and PDF together.
-    Raises `InputError` when an input or the metadata is not there, or two inputs of a data set
-    hold the same plain article.
+    lies in that file; `arxiv_metadata.resolve_article` reads it. `size` is that of source and PDF
+    together. Raises `InputError` when an input or the metadata is not there, or two inputs of a
+    data set hold the same plain article.
     """
-    index = _MetadataIndex(metadata) if metadata is not None else None
+    index = MetadataIndex(metadata) if metadata is not None else None
     for dataset in dict.fromkeys(spec.dataset for spec in inputs):
         specs = [spec for spec in inputs if spec.dataset == dataset]
         for ref in _list_dataset(dataset, specs):
@@ -119,40 +96,6 @@ def list_articles(
             if found is not None:
                 ref = replace(ref, meta={**ref.meta, "metadata": [metadata, *found]})
             yield ref
-
-
-def approach_metadata(ref: DocumentRef) -> None:
-    """Get near an article's line of a gzipped metadata file, which takes its time."""
-    if "metadata" in ref.meta:
-        path, offset, _ = ref.meta["metadata"]
-        gzips.approach(path, offset)
-
-
-def resolve_article(ref: DocumentRef) -> DocumentRef:
-    """Add what the metadata says: the licence, and `title` and `categories` in `meta`.
-
-    Where it names no licence (articles of before 2007), none is known, whatever the recipe says
-    of the others. An article without metadata is returned as it is. Raises `DocumentError`:
-    `BAD_JSON`.
-    """
-    if "metadata" not in ref.meta:
-        return ref
-    path, offset, size = ref.meta["metadata"]
-    try:
-        record = json.loads(read_range(path, offset, size))
-    except (ValueError, RecursionError) as error:
-        raise DocumentError(Reason.BAD_JSON, f"metadata of {ref.uri}: {error}") from error
-    if not isinstance(record, dict):
-        raise DocumentError(Reason.BAD_JSON, f"metadata of {ref.uri} is no object")
-    if str(record.get("id", "")) != ref.meta["id"]:
-        return ref
-    added = {
-        "title": " ".join(str(record.get("title") or "").split()),
-        "categories": str(record.get("categories") or ""),
-    }
-    licence = record.get("license")
-    named = _licence(licence) if isinstance(licence, str) and licence else "unknown"
-    return replace(ref, licence=named, meta={**ref.meta, **added})
 
 
 def read_article(ref: DocumentRef) -> bytes:
@@ -392,55 +335,3 @@ def _pack(folder: str) -> bytes:
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
     return packed.getvalue()
-
-
-def _licence(address: str) -> str:
-    for part, name in _LICENCES.items():
-        if f"/{part}" in address:
-            return name
-    return address
-
-
-class _MetadataIndex:
-    """Where the line of each article lies in a file of JSON lines, at 24 bytes an article.
-
-    The file (4 GB) is read through once, and no line is parsed: the id is the first field that is
-    called so. Lines without one are passed over.
-    """
-
-    def __init__(self, path: str) -> None:
-        if not storage.exists(path):
-            raise InputError(f"the metadata {path!r} is not there")
-        kinds = [("key", "u8"), ("offset", "u8"), ("size", "u8")]
-        rows = np.fromiter(_metadata_lines(path), dtype=kinds)
-        rows.sort(order=("key", "offset"))
-        self._rows: NDArray[Any] = rows
-        self._keys: NDArray[Any] = np.ascontiguousarray(rows["key"])
-
-    def find(self, name: str) -> tuple[int, int] | None:
-        """Return offset and size of an article's line (the last of several), or None."""
-        key = _key(name)
-        at = int(np.searchsorted(self._keys, np.uint64(key), side="right")) - 1
-        if at < 0 or int(self._keys[at]) != key:
-            return None
-        return int(self._rows[at]["offset"]), int(self._rows[at]["size"])
-
-
-def _metadata_lines(path: str) -> Iterator[tuple[int, int, int]]:
-    """Yield (key of the id, offset, size) of each line of a file of JSON lines."""
-    position, rest = 0, b""
-    with closing(open_stream(path)) as file:
-        while chunk := file.read(_CHUNK):
-            *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                if (found := _ID_IN_LINE.search(line)) is not None:
-                    yield _key(found[1].decode(errors="replace")), position, len(line)
-                position += len(line) + 1
-            if len(rest) > _MAX_LINE:
-                raise InputError(f"the metadata {path!r} has a line of more than {_MAX_LINE} bytes")
-    if (found := _ID_IN_LINE.search(rest)) is not None:
-        yield _key(found[1].decode(errors="replace")), position, len(rest)
-
-
-def _key(name: str) -> int:
-    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")

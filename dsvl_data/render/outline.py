@@ -16,23 +16,12 @@ from dataclasses import dataclass
 
 from lxml import etree
 
-from dsvl_data.render.parse import text_of
+from dsvl_data.render.tidy import LINES, MIXED, SECTIONS, tidy
 
-_HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
-#: They hold a line of text: a block within becomes another line of it.
-_LINES = _HEADINGS | {"dt", "caption", "figcaption"}
-#: They hold text or blocks.
-_MIXED = frozenset(("li", "dd", "td", "th"))
 _LISTS = frozenset(("ul", "ol"))
-_SECTIONS = frozenset(("thead", "tbody", "tfoot"))
-_TABLE = _SECTIONS | {"table", "tr"}
+_TABLE = SECTIONS | {"table", "tr"}
 _STRUCTURES = frozenset(("ul", "dl", "tbody", "tr"))
 _NESTABLE = frozenset(("span", "sup", "sub"))
-_EMPTY_INLINE = frozenset(("em", "strong", "code", "sup", "sub", "span", "u", "s", "ruby", "rt"))
-_EMPTY_BLOCKS = _LINES | _SECTIONS | {
-    "p", "blockquote", "pre", "ul", "li", "ol", "dl", "dd", "table", "tr", "figure", "aside", "div",
-}  # fmt: skip
-_SHOWN = ("img", "math", "hr", "a")
 _SPACE = re.compile("[ \t\r\n\f\u2028\u2029]+")
 _UNEVEN = re.compile("[\t\r\n\f\u2028\u2029]|  ")  # any but single spaces
 
@@ -180,19 +169,7 @@ class Outline:
 
     def finish(self) -> None:
         """Tidy the finished tree: nothing empty, no text beside paragraphs."""
-        article = self._open[0].element
-        for element in reversed(list(article.iter())):
-            if element is not article and _is_empty(element):
-                _remove(element)
-        while len(article) and article[-1].tag == "hr":  # it parts nothing, and may part a page
-            article.remove(article[-1])
-        for element in list(article.iter("em", "strong")):
-            _join_next(element)
-        for element in article.iter("p", *_LINES, *_MIXED):
-            _strip_end(element)
-        for element in list(article.iter(*_MIXED)):
-            if element.find("p") is not None:
-                _wrap_text(element)
+        tidy(self._open[0].element)
 
     def _enter(self, about: Mapping[str, str]) -> tuple[str, str]:
         before = (self._direction, self._language)
@@ -202,7 +179,7 @@ class Outline:
 
     def _in_lines(self) -> bool:
         top = self._open[-1]
-        return top.lines or top.tag in _LINES
+        return top.lines or top.tag in LINES
 
     def _separate(self, name: str) -> None:
         """Where a block would begin or end in a line of text."""
@@ -234,12 +211,12 @@ class Outline:
             if tag != "dl":
                 self._push_flow()
                 self._push("dl", implicit=True)
-        elif name in _SECTIONS or name == "caption":
+        elif name in SECTIONS or name == "caption":
             return tag == "table"
         elif name == "tr":
             if tag == "table":
                 self._push("tbody", implicit=True)
-            return tag == "table" or tag in _SECTIONS
+            return tag == "table" or tag in SECTIONS
         elif name in ("td", "th"):
             if tag in _TABLE - {"tr"}:
                 if tag == "table":
@@ -303,12 +280,12 @@ class Outline:
         Returns the space to put before the text.
         """
         top = self._open[-1]
-        if top.tag in _MIXED:
+        if top.tag in MIXED:
             if self._bounded and (top.element.text or len(top.element)):
                 self._push("p", implicit=True)
-        elif top.tag != "p" and top.tag not in _LINES:
+        elif top.tag != "p" and top.tag not in LINES:
             self._push_flow()
-            if self._open[-1].tag not in _MIXED:
+            if self._open[-1].tag not in MIXED:
                 self._push("p", implicit=True)
         self._bounded = False
         if self._last and self._breaks > 1 and self._is_plain_paragraph():
@@ -375,86 +352,3 @@ def _wide(character: str) -> bool:
     if "\u1100" <= character <= "\u11ff" or "\uac00" <= character <= "\ud7af":
         return False
     return unicodedata.east_asian_width(character) in "WF"
-
-
-def _is_empty(element: etree._Element) -> bool:
-    if (text := element.text) and not text.isspace():
-        return False
-    tag = element.tag
-    if tag in _EMPTY_INLINE or tag in _EMPTY_BLOCKS:
-        if tag == "li" and (parent := element.getparent()) is not None and parent.tag == "ol":
-            return False  # its number is seen
-        if len(element) == 0:
-            return True
-        if text_of(element).strip():
-            return False
-        return next(element.iter(*_SHOWN), None) is None
-    return False
-
-
-def _remove(element: etree._Element) -> None:
-    parent = element.getparent()
-    if parent is None:
-        return
-    if element.tail:
-        before = element.getprevious()
-        if before is not None:
-            before.tail = (before.tail or "") + element.tail
-        else:
-            parent.text = (parent.text or "") + element.tail
-    parent.remove(element)
-
-
-def _join_next(element: etree._Element) -> None:
-    """Two emphasised words that touch are one: `<em>a</em><em>b</em>`."""
-    while (follower := element.getnext()) is not None and not element.tail:
-        if follower.tag != element.tag or follower.items() != element.items():
-            return
-        if follower.text:
-            if len(element):
-                element[-1].tail = (element[-1].tail or "") + follower.text
-            else:
-                element.text = (element.text or "") + follower.text
-        element.extend(list(follower))
-        element.tail, follower.tail = follower.tail, None
-        parent = element.getparent()
-        if parent is None:
-            return
-        parent.remove(follower)
-
-
-def _strip_end(block: etree._Element) -> None:
-    """Hard spaces at the end of a block are seen by nobody, and spoil the emphasis they end."""
-    element = block
-    while len(element):
-        last = element[-1]
-        last.tail = (last.tail or "").rstrip() or None
-        if last.tail or last.tag not in _EMPTY_INLINE:
-            return
-        element = last
-    element.text = (element.text or "").rstrip() or None
-
-
-def _wrap_text(host: etree._Element) -> None:
-    """Put text that stands beside paragraphs into paragraphs of its own."""
-    blocks = _EMPTY_BLOCKS | {"hr"}
-    paragraph: etree._Element | None = None
-    if host.text and host.text.strip():
-        paragraph = etree.Element("p")
-        paragraph.text, host.text = host.text, None
-        host.insert(0, paragraph)
-    for child in list(host):
-        if child is paragraph:
-            continue
-        if child.tag in blocks:
-            paragraph = None
-            if child.tail and child.tail.strip():
-                paragraph = etree.Element("p")
-                paragraph.text, child.tail = child.tail, None
-                child.addnext(paragraph)
-        elif paragraph is not None:
-            paragraph.append(child)
-        else:
-            paragraph = etree.Element("p")
-            child.addprevious(paragraph)
-            paragraph.append(child)

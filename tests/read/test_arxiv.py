@@ -15,10 +15,12 @@ import pytest
 
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
-from dsvl_data.read import article_source
+from dsvl_data.read import submission
 from dsvl_data.read.archives import InputError
-from dsvl_data.read.article_source import find_roots, own_pdfs, unpack_source
-from dsvl_data.read.arxiv import list_articles, read_article, resolve_article, split_article
+from dsvl_data.read.article_source import find_roots, own_pdfs
+from dsvl_data.read.arxiv import list_articles, read_article, split_article
+from dsvl_data.read.arxiv_metadata import resolve_article
+from dsvl_data.read.submission import unpack_source
 
 PAPER = r"\documentclass{article}\title{A study of fences}\begin{document}Hello\end{document}"
 
@@ -309,7 +311,7 @@ def test_bombs_do_not_go_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(DocumentError) as error:
             unpack_source(data, tmp_path)
         assert error.value.reason is Reason.ARCHIVE_BOMB
-    monkeypatch.setattr(article_source, "MAX_FILES", 10)
+    monkeypatch.setattr(submission, "MAX_FILES", 10)
     with pytest.raises(DocumentError) as error:
         unpack_source(tar({f"{number}.tex": "x" for number in range(20)}), tmp_path)
     assert error.value.reason is Reason.ARCHIVE_BOMB
