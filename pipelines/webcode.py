@@ -73,7 +73,7 @@ class Options(Settings):
         0.003, ge=0, le=1, description="share of the picture that is not background, at least"
     )
     tolerance: float = Field(
-        0.001, ge=0, le=1, description="share of pixels that may differ by more than 16 of 255"
+        0.0001, ge=0, le=1, description="share of pixels that may differ by more than 16 of 255"
     )
     page_seconds: float = Field(20, gt=0, description="wall-clock seconds for one page")
 

@@ -199,7 +199,7 @@ class Writer:
             elif name.startswith("on"):
                 continue
             elif name in ("src", "poster") or (name == "background" and not flags & FOREIGN):
-                if tag in ("img", "input", "video") or name == "background":
+                if tag in ("img", "input") or name != "src":
                     yield name, self.picture(value, width, height)
             elif flags & FOREIGN:
                 if name in ("href", "xlink:href") and not value.startswith("#"):
