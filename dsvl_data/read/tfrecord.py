@@ -162,14 +162,19 @@ def _message(value: int | bytes) -> bytes:
     return value
 
 
-def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
-    position = 0
-    while position < len(data):
-        tag, position = _varint(data, position)
+def _fields(data: bytes) -> list[tuple[int, int | bytes]]:
+    fields: list[tuple[int, int | bytes]] = []
+    position, size = 0, len(data)
+    while position < size:
+        # Nearly all tags and most lengths are one byte.
+        tag = data[position]
+        position += 1
+        if tag > 0x7F:
+            tag, position = _varint(data, position - 1)
         number, wire = tag >> 3, tag & 7
         if wire == _VARINT:
             value, position = _varint(data, position)
-            yield number, value
+            fields.append((number, value))
             continue
         if wire == _BYTES:
             length, position = _varint(data, position)
@@ -180,10 +185,11 @@ def _fields(data: bytes) -> Iterator[tuple[int, int | bytes]]:
         else:
             raise DocumentError(Reason.BAD_RECORD, f"a protocol buffer with wire type {wire}")
         end = position + length
-        if end > len(data):
+        if end > size:
             raise DocumentError(Reason.BAD_RECORD, "a protocol buffer that is cut")
-        yield number, data[position:end]
+        fields.append((number, data[position:end]))
         position = end
+    return fields
 
 
 def _varints(data: bytes) -> Iterator[int]:
@@ -195,12 +201,12 @@ def _varints(data: bytes) -> Iterator[int]:
 
 def _varint(data: bytes, position: int) -> tuple[int, int]:
     value = shift = 0
-    while True:
-        if position >= len(data) or shift > 63:
-            raise DocumentError(Reason.BAD_RECORD, "a protocol buffer with a broken number")
+    end = len(data)
+    while position < end and shift < 64:
         byte = data[position]
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value & 0xFFFFFFFFFFFFFFFF, position
         shift += 7
+    raise DocumentError(Reason.BAD_RECORD, "a protocol buffer with a broken number")
