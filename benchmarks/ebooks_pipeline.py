@@ -72,7 +72,8 @@ def main() -> None:
         print("ebooks pipeline: no real data; set DSVL_REAL_DATA to a folder with ebooks/*.epub")
         return
     chapters = load_jobs(folder)
-    alone, whole = [], []
+    alone: list[float] = []
+    whole: list[float] = []
     longest = 0.0
     with tempfile.TemporaryDirectory(prefix="dsvl-books-") as books, session(()):
         Path(books, "0.epub").write_bytes(make_epub("<p>Some words to begin with.</p>" * 9, {}))

@@ -98,7 +98,11 @@ PEERS = (
 )  # fmt: skip
 
 
-def nougat_splitter() -> Callable[..., tuple[list[str], dict[str, object]]] | None:
+#: Returns the pages and what it knows of them, or None when it gives up.
+Splitter = Callable[..., tuple[list[str], dict[str, object]] | None]
+
+
+def nougat_splitter() -> Splitter | None:
     """`nougat.dataset.split_md_to_pages.split_markdown`, without importing Nougat's model."""
     if missing := [name for name in PEERS if find_spec(name) is None]:
         print(f"Nougat's splitter is left out, it needs: {' '.join(missing)}")
@@ -110,12 +114,13 @@ def nougat_splitter() -> Callable[..., tuple[list[str], dict[str, object]]] | No
         bare = types.ModuleType("nougat")
         bare.__path__ = list(spec.submodule_search_locations)
         sys.modules["nougat"] = bare
-    return importlib.import_module("nougat.dataset.split_md_to_pages").split_markdown
+    found: Splitter = importlib.import_module("nougat.dataset.split_md_to_pages").split_markdown
+    return found
 
 
 def score_nougat(
     document: truth.Document,
-    split: Callable[..., tuple[list[str], dict[str, object]]],
+    split: Splitter,
     report: Callable[[str], None],
 ) -> Score:
     from unidecode import unidecode

@@ -107,7 +107,7 @@ def check(printer: RecordingPrinter, template: Template, language: str) -> tuple
         characters += sum(len(w) for w in shown)
         if page.failure is not None and page.failure is not Reason.NO_TEXT:
             print(f"    {template.name} {language} page {page.number}: {page.detail}")
-    expected = sum(len(w) for w in word.findall("".join(body.itertext())))
+    expected = sum(len(w) for w in word.findall("".join(map(str, body.itertext()))))
     return len(pages), characters, wrong + abs(expected - characters)
 
 

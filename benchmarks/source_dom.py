@@ -57,7 +57,8 @@ def read_source(root: etree._Element, name: str) -> Source:
     before = {element: (element.text, element.tail) for element in body.iter()}
     # The search for notes also trims their labels and brackets away: what is gone is counted.
     notes = find_notes(root, name)
-    source, pieces = Source(), []
+    source = Source()
+    pieces: list[str] = []
     for element, (text, tail) in before.items():
         gone = _seen(text) + _seen(tail) - _seen(element.text) - _seen(element.tail)
         if gone and not any(parent in notes.hidden for parent in element.iterancestors()):

@@ -16,7 +16,7 @@ import os
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -52,8 +52,10 @@ def make_epub(body: str, pictures: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("mimetype", "application/epub+zip")
-        members = {"META-INF/container.xml": _CONTAINER, "b.opf": package, "c.xhtml": page}
-        for name, data in {**members, **pictures}.items():
+        archive.writestr("META-INF/container.xml", _CONTAINER)
+        archive.writestr("b.opf", package)
+        archive.writestr("c.xhtml", page)
+        for name, data in pictures.items():
             archive.writestr(name, data)
     return buffer.getvalue()
 
@@ -130,13 +132,14 @@ def cases(folder: Path) -> Iterator[tuple[str, Path]]:
         books = sorted((real / "ebooks").glob("*.epub"), key=lambda path: path.stat().st_size)
         for path in books[-2:]:
             yield "ebooks", path
-    for pipeline, name, make in (
+    made: tuple[tuple[str, str, Callable[[], bytes]], ...] = (
         ("notebooks", "output of 90 MB.ipynb", large_output),
         ("notebooks", "output of 200 MB.ipynb", lambda: large_output(200_000_000)),
         ("ebooks", "180 MB of PNGs.epub", large_pictures),
         ("ebooks", "chapter of 8 MB.epub", lambda: long_chapter(8_000_000)),
         ("ebooks", "chapter of 20 MB.epub", long_chapter),
-    ):
+    )
+    for pipeline, name, make in made:
         path = folder / name
         path.write_bytes(make())
         yield pipeline, path
