@@ -22,7 +22,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from dsvl_data import storage
+from dsvl_data import sandbox, storage
 from dsvl_data.engine import task
 from dsvl_data.engine.board import Tally
 from dsvl_data.engine.job import Job, LoadedJob
@@ -89,9 +89,9 @@ class PartitionWorker:
         plan = self._plans[one.name]
         try:
             with self._converting:
-                self._current = one
                 supervisor = self._begun()
                 supervisor.use(self._load(one.name))
+                self._current = one  # not before `use`: what is counted is still the last one's
                 segments = task.convert(one, supervisor, plan, self._scratch, remarks.append)
                 self._in_work[one] = supervisor.tally()
                 self._current = None
@@ -330,6 +330,7 @@ def session(pipelines: Iterable[str]) -> Iterator[None]:
 
 
 def _start_here() -> None:
+    before = set(sandbox.descendants(os.getpid()))
     for attempt in range(1, ATTEMPTS + 1):
         try:
             ray.init(
@@ -342,6 +343,8 @@ def _start_here() -> None:
         except Exception as error:
             # A bare one is what Ray raises when its processes need over 30 seconds to start.
             ray.shutdown()
+            # It forgets those that had started: they would slow down the next try.
+            sandbox.kill_all(set(sandbox.descendants(os.getpid())) - before)
             if attempt == ATTEMPTS:
                 raise UserError(
                     f"Ray does not start on this machine: {error} Is it very busy, or out of "

@@ -65,7 +65,8 @@ class Supervisor:
         self._open = False
 
     def use(self, loaded: LoadedJob) -> None:
-        """Turn to a job; a worker that served another one ends."""
+        """Turn to a job, and count anew; a worker that served another one ends."""
+        self._board.clear()
         if loaded is not self._loaded:
             self._end()
             self._loaded = loaded

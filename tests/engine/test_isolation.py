@@ -11,6 +11,7 @@ import pytest
 
 from dsvl_data import storage
 from dsvl_data.engine import ledger, parts, task
+from dsvl_data.engine.board import Tally
 from dsvl_data.engine.ledger import BalanceError
 from dsvl_data.engine.partition import make_plan
 from dsvl_data.engine.run import Job
@@ -176,6 +177,16 @@ def test_broken_tool_is_tried_again(
     found, _ = convert(supervisor, make_job(good(3) | {"good001b": f"broken {times}"}), out)
     assert found.pop("good001b") == reason
     assert set(found.values()) == {None}
+
+
+def test_what_one_task_gave_is_not_shown_as_another_s(
+    supervisor: Supervisor, make_job: MakeJob, out: str
+) -> None:
+    job = make_job(good(3))
+    convert(supervisor, job, out)
+    assert supervisor.tally().documents == 3
+    supervisor.use(job.load())
+    assert supervisor.tally() == Tally()
 
 
 @pytest.mark.parametrize("end", ["exit", "hang", "text"])

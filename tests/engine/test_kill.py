@@ -47,8 +47,12 @@ def start(job: Job, out: str) -> subprocess.Popen[str]:
     )
 
 
-def wait_for(what: Callable[[], object], driver: subprocess.Popen[str] | None = None) -> None:
-    deadline = time.monotonic() + 120
+def wait_for(
+    what: Callable[[], object],
+    driver: subprocess.Popen[str] | None = None,
+    seconds: float = 120,
+) -> None:
+    deadline = time.monotonic() + seconds
     while not what():
         assert driver is None or driver.poll() is None, driver.stdout and driver.stdout.read()
         assert time.monotonic() < deadline
@@ -76,7 +80,10 @@ def workers(driver: subprocess.Popen[str]) -> Iterator[int]:
     """Pids of workers proper: those whose parent is a keeper."""
     keepers = below(driver, b"dsvl_data.engine.worker")
     for pid in keepers:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has just ended
+            continue
         if int(fields[1]) in keepers:
             yield pid
 
