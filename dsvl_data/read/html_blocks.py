@@ -19,7 +19,7 @@ from lxml import etree
 
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.blocks import Block, LostBlock, PictureBlock, TextBlock
-from dsvl_data.read.html_formulas import DRAWN, Formula, formula_of, split_formulas
+from dsvl_data.read.html_formulas import DRAWN, FORMULAS, Formula, formula_of, split_formulas
 from dsvl_data.read.html_pictures import (
     caption_of,
     emoji_of,
@@ -30,7 +30,7 @@ from dsvl_data.read.html_pictures import (
 )
 from dsvl_data.read.html_tables import data_rows, grid_of, write_table
 from dsvl_data.render.clean import clean_text
-from dsvl_data.render.inline import Piece, code_span, escape, escape_line_start, join_pieces
+from dsvl_data.render.inline import code_span, escape, escape_line_start, join_pieces
 from dsvl_data.render.notes import Notes, find_notes
 from dsvl_data.render.parse import name_of, text_of
 from dsvl_data.render.traits import DROPPED, code_language, code_strings, is_hidden
@@ -107,7 +107,7 @@ class _Walk:
         self._load, self._draw, self._notes, self._tex = load, draw, notes, tex
         self._marked = bool(notes.references or notes.notes or notes.hidden)
         self._blocks: list[Block] = []
-        self._line: list[Piece] = []
+        self._line: list[tuple[str, str]] = []
         self._waiting: list[Block] = []  # what stands after the line that is being written
         self._emphasised: list[str] = []
         self._hidden: dict[tuple[str, str], bool] = {}  # by name and class
@@ -140,16 +140,16 @@ class _Walk:
                 if isinstance(part, Formula):
                     self._formula(part)
                 elif part:
-                    self._line.append(Piece("text", part))
+                    self._line.append(("text", part))
         else:
-            self._line.append(Piece("text", text))
+            self._line.append(("text", text))
 
     def _element(self, source: etree._Element, name: str) -> None:
         classes = _NO_CLASSES
         if keys := source.keys():
             if value := source.get("class"):
                 classes = _class_set(value)
-            if name in _MAY_BE_FORMULAS or (classes and name in ("span", "div")):
+            if name in _MAY_BE_FORMULAS or (classes and not FORMULAS.isdisjoint(classes)):
                 formula = formula_of(source, name, classes)
                 if formula is not None:
                     self._formula(formula)
@@ -172,6 +172,8 @@ class _Walk:
         if name in _LEFT_OUT:
             if name == "noscript" and len(source):
                 self._children(source)  # a picture for those without scripts
+            elif name == "source":
+                self._children(source)  # a parser that does not know it ends at once
             return
         if self._marked and self._is_note(source):
             return
@@ -184,7 +186,7 @@ class _Walk:
         elif name in _INLINE:
             self._children(source)
         elif name == "br":
-            self._line.append(Piece("break"))
+            self._line.append(("break", ""))
         elif name in ("img", "image", "object"):
             self._image(source, name, classes)
         elif name == "svg":
@@ -197,10 +199,7 @@ class _Walk:
     def _block(self, source: etree._Element, name: str) -> None:
         self._end()
         if self._flat:
-            if name in _PRE:
-                self._code_span(source)
-            else:
-                self._children(source)
+            self._children(source)
         elif name in _HEADINGS:
             self._heading(source, _HEADINGS[name])
         elif name in _PRE:
@@ -222,7 +221,7 @@ class _Walk:
     def _end(self) -> None:
         """End the line: what was written of it becomes a paragraph."""
         if self._flat:
-            self._line.append(Piece("break"))
+            self._line.append(("break", ""))
             return
         if self._line:
             text = _written(self._line)
@@ -267,9 +266,9 @@ class _Walk:
             self._children(source)
             return
         self._emphasised.append(kind)
-        self._line.append(Piece("open", kind))
+        self._line.append(("open", kind))
         self._children(source)
-        self._line.append(Piece("close", kind))
+        self._line.append(("close", kind))
         self._emphasised.pop()
 
     def _heading(self, source: etree._Element, level: int) -> None:
@@ -282,7 +281,7 @@ class _Walk:
             self._end()
             self._blocks.append(TextBlock("formula", formula.block))
         else:
-            self._line.append(Piece("raw", f"${formula.latex}$"))
+            self._line.append(("raw", f"${formula.latex}$"))
 
     def _math(self, source: etree._Element) -> None:
         formula = formula_of(source, "math", _NO_CLASSES)
@@ -290,13 +289,16 @@ class _Walk:
             self._formula(formula)
 
     def _code_span(self, source: etree._Element) -> None:
-        text = clean_text(text_of(source))
+        if len(source) and any(not _is_phrase(name_of(each)) for each in source.iter()):
+            self._children(source)  # whole blocks set in type
+            return
+        text = clean_text(text_of(source) if len(source) else source.text or "")
         if text.strip():
             if text[0].isspace():
-                self._line.append(Piece("text", " "))
-            self._line.append(Piece("raw", code_span(" ".join(text.split()))))
+                self._line.append(("text", " "))
+            self._line.append(("raw", code_span(" ".join(text.split()))))
             if text[-1].isspace():
-                self._line.append(Piece("text", " "))
+                self._line.append(("text", " "))
         if len(source):
             for image in source.iter("{*}img"):
                 self._image(image, "img", _NO_CLASSES)
@@ -329,9 +331,16 @@ class _Walk:
                 self._blocks.append(TextBlock("list", "\n".join(items)))
                 items.clear()
 
+        def stray(text: str | None) -> None:
+            """Text between items, which should not be there, and which a browser shows."""
+            if text and not text.isspace():
+                items.append(f"  {escape(' '.join(clean_text(text).split()))}")
+
+        stray(source.text)
         for item in source:
             kind = name_of(item)
             if not kind or kind in _LEFT_OUT or is_hidden(item, kind):
+                stray(item.tail)
                 continue
             marker = f"{number}. " if name == "ol" else "- "
             number += 1
@@ -346,6 +355,7 @@ class _Walk:
                 if block is not None:
                     end()
                     self._blocks.append(block)
+            stray(item.tail)
         end()
 
     def _item(self, item: etree._Element, kind: str) -> list[Block]:
@@ -371,31 +381,39 @@ class _Walk:
                 self._blocks.append(TextBlock("list", text))
             lines.clear()
 
+        def stray(text: str | None) -> None:
+            if text and not text.isspace():
+                lines.append(escape(" ".join(clean_text(text).split())))
+
+        stray(source.text)
         for child in source:
             name = name_of(child)
-            if not name or is_hidden(child, name):
-                continue
             if name == "div":
                 end()
                 self._definitions(child)
-                continue
-            if self._marked and (child in self._notes.notes or child in self._notes.hidden):
+            elif self._marked and (child in self._notes.notes or child in self._notes.hidden):
                 end()
                 self._is_note(child)
-                continue
-            texts: list[TextBlock] = []
-            for block in [*self._within(child), None]:
-                if isinstance(block, TextBlock):
-                    texts.append(block)
-                    continue
-                if texts:
-                    text = "\n\n".join(each.markdown for each in texts)
-                    lines.append(_prefixed(text, ": ", "  ") if name == "dd" else f"\n{text}")
-                    texts = []
-                if block is not None:
-                    end()
-                    self._blocks.append(block)
+            elif name and not is_hidden(child, name):
+                self._definition(child, name, lines, end)
+            stray(child.tail)
         end()
+
+    def _definition(
+        self, source: etree._Element, name: str, lines: list[str], end: Callable[[], None]
+    ) -> None:
+        texts: list[TextBlock] = []
+        for block in [*self._within(source), None]:
+            if isinstance(block, TextBlock):
+                texts.append(block)
+                continue
+            if texts:
+                text = "\n\n".join(each.markdown for each in texts)
+                lines.append(_prefixed(text, ": ", "  ") if name == "dd" else f"\n{text}")
+                texts = []
+            if block is not None:
+                end()
+                self._blocks.append(block)
 
     def _quotation(self, source: etree._Element) -> None:
         quoted: list[str] = []
@@ -453,7 +471,7 @@ class _Walk:
 
     def _figure(self, source: etree._Element) -> None:
         caption = caption_of(source)
-        if caption is None:
+        if caption is None or caption in self._captions:  # a box around the same picture has it
             self._children(source)
             return
         self._captions.add(caption)
@@ -478,7 +496,7 @@ class _Walk:
         if source in notes.hidden:
             return True
         if source in notes.references:
-            self._line.append(Piece("raw", f"[^{_label(notes.references[source])}]"))
+            self._line.append(("raw", f"[^{_label(notes.references[source])}]"))
             return True
         if source in notes.notes and not self._flat:
             label = _label(notes.notes[source])
@@ -502,7 +520,7 @@ class _Walk:
             return
         emoji = emoji_of(source, classes)
         if emoji:
-            self._line.append(Piece("text", emoji))
+            self._line.append(("text", emoji))
             return
         path = picture_path(source)
         if not path:
@@ -544,6 +562,10 @@ class _Walk:
             self._blocks.append(block)
 
 
+def _is_phrase(name: str) -> bool:
+    return not name or name in _INLINE or name in _EMPHASIS or name in _CODE or name == "img"
+
+
 @lru_cache(maxsize=4096)
 def _class_set(value: str) -> frozenset[str]:
     return frozenset(value.split())
@@ -559,10 +581,10 @@ def _evened(text: str) -> str:
     return core + " " if text[-1].isspace() else core
 
 
-def _written(line: list[Piece]) -> str:
+def _written(line: list[tuple[str, str]]) -> str:
     """A line of text as Markdown."""
-    if all(piece.kind == "text" for piece in line) and len(line) == 1:
-        text = line[0].value
+    if all(kind == "text" for kind, _ in line) and len(line) == 1:
+        text = line[0][1]
         if text.isascii():
             return escape_line_start(escape(text.strip()))
     text = join_pieces(line)

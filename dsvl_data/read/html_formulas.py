@@ -28,6 +28,8 @@ _SCRIPT = re.compile(r"math/(?:tex|latex|asciimath)\b", re.IGNORECASE)
 _PICTURES = frozenset(("tex", "latex", "math", "mathtex", "mwe-math-fallback-image-inline",
                        "mwe-math-fallback-image-display"))  # fmt: skip
 _TEXTS = frozenset(("math", "tex", "arithmatex", "mathjax_process", "tex2jax_process"))
+#: Elements with one of these classes may be formulas; of others, `math`, `script` and `img` only.
+FORMULAS = _TEXTS | {"mwe-math-element"}
 #: What typesetters drew; what they drew it from stands beside it.
 DRAWN = frozenset(
     ("MathJax", "MathJax_Display", "MathJax_CHTML", "MathJax_SVG", "MathJax_SVG_Display",

@@ -119,11 +119,12 @@ def picture_path(source: etree._Element) -> str:
             return later.strip()
     if not path or (path.startswith("data:") and len(path) < _PLACEHOLDER_BYTES):
         chosen = _largest(source.get("data-srcset") or source.get("srcset") or "")
-        parent = source.getparent()
-        if not chosen and parent is not None and name_of(parent) == "picture":
-            for sibling in parent:
-                if name_of(sibling) == "source":
-                    chosen = chosen or _largest(sibling.get("srcset") or "")
+        if not chosen:
+            # The sources of a `picture`; a parser may take the later ones to be in the first.
+            parent = next((e for e in source.iterancestors() if name_of(e) != "source"), None)
+            if parent is not None and name_of(parent) == "picture":
+                sizes = (_largest(each.get("srcset") or "") for each in parent.iter("{*}source"))
+                chosen = next((each for each in sizes if each), "")
         path = chosen or path
     return path.strip()
 

@@ -210,7 +210,8 @@ def _prune(root: etree._Element, length: int, *, inside: bool) -> None:
         if element is root or not _is_apparatus(element, name_of(element), inside):
             continue
         # A page that calls its whole text a menu is believed less than its text.
-        if name_of(element) in _TAGS or _length(element) <= _MOST * length:
+        name = name_of(element)
+        if name in _TAGS or name in _INLINE or _length(element) <= _MOST * length:
             remove(element)
 
 
