@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import NamedTuple
 
 _ENTITY = re.compile(r"&(?=#?\w+;)")
@@ -86,70 +87,70 @@ def code_span(text: str) -> str:
     return f"{fence}{pad}{text}{pad}{fence}"
 
 
-def join_pieces(pieces: list[Piece], *, line_break: str = "  \n") -> str:
+def join_pieces(pieces: Sequence[tuple[str, str]], *, line_break: str = "  \n") -> str:
     """Write pieces as Markdown: white space collapsed, emphasis closed before spaces."""
-    out: list[Piece] = []
-    waiting: list[Piece] = []  # opened, but nothing inside yet
+    out: list[tuple[str, str]] = []
+    waiting: list[tuple[str, str]] = []  # opened, but nothing inside yet
     space = ""
     line_empty = True
-    for piece in _collapsed(pieces):
-        if piece.kind == "open":
-            waiting.append(piece)
-        elif piece.kind == "close":
-            if waiting and waiting[-1].value == piece.value:
+    marked = False
+    for kind, value in pieces:
+        if kind == "open":
+            waiting.append((kind, value))
+        elif kind == "close":
+            if waiting and waiting[-1][1] == value:
                 waiting.pop()
             else:
-                out.append(piece)
-        elif piece.kind == "break":
+                out.append((kind, value))
+                marked = True
+        elif kind == "break":
             if not line_empty:
-                out.append(Piece("text", line_break))
+                out.append(("text", line_break))
                 line_empty, space = True, ""
         else:
-            inner = piece.value.strip(_EDGE) if piece.kind == "text" else piece.value
-            if piece.kind == "text" and piece.value[:1] in _EDGE and not line_empty:
-                space = " "
+            inner = value
+            if kind == "text":
+                value = _collapsed(value)
+                inner = value.strip(_EDGE)
+                if value[:1] in _EDGE and not line_empty:
+                    space = " "
             if not inner:
                 continue
             if space:
-                out.append(Piece("text", space))
+                out.append(("text", space))
             if waiting:
                 out.extend(waiting)
-                waiting = []
-            out.append(Piece("text", inner))
+                waiting, marked = [], True
+            out.append(("text", inner))
             line_empty = False
-            space = " " if piece.kind == "text" and piece.value[-1] in _EDGE else ""
-    return _written(out).removesuffix(line_break).strip(_EDGE)
+            space = " " if kind == "text" and value[-1] in _EDGE else ""
+    text = _written(out) if marked else "".join([value for _, value in out])
+    return text.removesuffix(line_break).strip(_EDGE)
 
 
-def _collapsed(pieces: list[Piece]) -> list[Piece]:
-    result = []
-    for piece in pieces:
-        if piece.kind == "text":
-            value = piece.value
-            if "\n" in value and not value.isascii():
-                value = _CJK_BREAK.sub("", value)
-            if _UNEVEN.search(value):
-                value = _SPACE.sub(" ", value)
-            result.append(Piece("text", escape(value)))
-        else:
-            result.append(piece)
-    return result
+def _collapsed(value: str) -> str:
+    """Text with its white space collapsed and its signs escaped."""
+    if "\n" in value and not value.isascii():
+        value = _CJK_BREAK.sub("", value)
+    if _UNEVEN.search(value):
+        value = _SPACE.sub(" ", value)
+    return escape(value)
 
 
-def _written(pieces: list[Piece]) -> str:
+def _written(pieces: list[tuple[str, str]]) -> str:
     """Emphasis as signs where CommonMark would read them as such, else as HTML."""
-    texts = [p.value if p.kind == "text" else "" for p in pieces]
+    texts = [value if kind == "text" else "" for kind, value in pieces]
     stack: list[int] = []
-    for number, piece in enumerate(pieces):
-        if piece.kind == "open":
+    for number, (kind, value) in enumerate(pieces):
+        if kind == "open":
             stack.append(number)
-        elif piece.kind == "close" and stack:
+        elif kind == "close" and stack:
             start = stack.pop()
-            sign = _SIGNS.get(piece.value)
+            sign = _SIGNS.get(value)
             if sign and _flanks(texts, start, number):
                 texts[start] = texts[number] = sign
             else:
-                texts[start], texts[number] = f"<{piece.value}>", f"</{piece.value}>"
+                texts[start], texts[number] = f"<{value}>", f"</{value}>"
     return "".join(texts)
 
 
