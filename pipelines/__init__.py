@@ -13,4 +13,5 @@ PIPELINES = {
     "text": "pipelines.text:PIPELINE",
     "published": "pipelines.published:PIPELINE",
     "webcode": "pipelines.webcode:PIPELINE",
+    "charts": "pipelines.charts:PIPELINE",
 }

@@ -23,7 +23,7 @@ from typing import Literal, TypeAlias
 
 from dsvl_data.render.pages import Chapter
 
-Family: TypeAlias = Literal["books", "papers"]
+Family: TypeAlias = Literal["books", "papers", "tables"]
 
 #: A table's cell narrower than this, in CSS pixels, breaks its words letter by letter.
 _MIN_CELL = 48
