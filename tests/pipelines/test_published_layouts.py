@@ -228,6 +228,43 @@ def test_questions_with_images_in_a_zip_or_a_folder(tmp_path: Path, packed: bool
     assert samples[0].source.uri == "qa_tuning.json#0"
 
 
+def test_unichart_and_scigraphqa_rows_with_their_zips_of_images(tmp_path: Path) -> None:
+    row = {"imgname": "two_col_7.png", "query": "<chartqa> How many? <s_answer>", "label": "7"}
+    _parquet(tmp_path / "unichart/data/train-00000-of-00003.parquet", [row])
+    _zip(tmp_path / "pictures/UniChart Images.zip", {"content/two_col_7.png": A})
+    samples, left = _build(tmp_path, "unichart", images=[str(tmp_path / "pictures")])
+    assert ([_shape(s) for s in samples], left) == ([[A, "How many?\n7"]], [])
+
+    (tmp_path / "out").rename(tmp_path / "out1")
+    pairs = [["What is shown?", "The loss."], ["Does it fall?", "Yes."]]
+    row = {"image_file": "1002.1v1-Figure2-1.png", "id": "1", "caption": "Loss"}
+    folder = tmp_path / "scigraphqa"
+    _parquet(folder / "data/train-00000-of-00004.parquet", [{**row, "q_a_pairs": pairs}])
+    _zip(folder / "img.zip", {"img/1002.1v1-Figure2-1.png": B})
+    samples, left = _build(tmp_path, "scigraphqa", variants={"plain": 1})
+    text = "What is shown?\nThe loss.\n\nDoes it fall?\nYes."
+    assert ([_shape(s) for s in samples], left) == ([[B, text]], [])
+
+
+def test_figures_of_papers(tmp_path: Path) -> None:
+    figure = {"figure_id": "1001.1v1-Figure1-1", "captions": ["Figure 1: It."], "aspect": 1.2}
+    _write(tmp_path / "paper2figure100k/paper2fig_train.json", json.dumps([figure]))
+    _write(tmp_path / "paper2figure100k/paper2fig_test.json", json.dumps([figure]))
+    _write(tmp_path / "paper2figure100k/figures/1001.1v1-Figure1-1.png", A)
+    samples, left = _build(tmp_path, "paper2figure100k")
+    assert ([_shape(s) for s in samples], left) == ([[A, "Figure 1: It."]], [])
+
+    (tmp_path / "out").rename(tmp_path / "out1")
+    turns = [{"from": "user", "value": "<image> and <image>"}, {"from": "assistant", "value": "x"}]
+    record = {"image": ["imgs/a.png", "imgs/b.png"], "conversations": turns}
+    _write(tmp_path / "mpaper/sft/3tasks_train.jsonl", _lines([record]))
+    _write(tmp_path / "mpaper/sft/cap_train.jsonl", _lines([record]))
+    _write(tmp_path / "mpaper/imgs/a.png", A)
+    _write(tmp_path / "mpaper/imgs/b.png", B)
+    samples, left = _build(tmp_path, "mpaper")
+    assert ([_shape(s) for s in samples], left) == ([[A, "and", B, "x"]], [])
+
+
 def test_scienceqa_is_an_object_of_problems_and_its_tests_are_not_read(tmp_path: Path) -> None:
     problem = {"question": "Which?", "choices": ["a", "b"], "answer": 0, "image": "image.png"}
     problems = {"1": {**problem, "split": "train"}, "2": {**problem, "split": "test"}}
@@ -238,7 +275,7 @@ def test_scienceqa_is_an_object_of_problems_and_its_tests_are_not_read(tmp_path:
     assert left == [("data/scienceqa/problems.json[2]", "", "held_out")]
 
 
-def test_rico_annotations_of_three_kinds_on_one_folder_of_screens(tmp_path: Path) -> None:
+def test_rico_annotations_of_four_kinds_on_one_folder_of_screens(tmp_path: Path) -> None:
     layout = {"activity": {"root": {"children": [{"bounds": [0, 0, 1536, 2560]}]}}}
     screen = png(4, 60, 100)
     _write(tmp_path / "rico/combined/12.jpg", screen)
@@ -259,6 +296,13 @@ def test_rico_annotations_of_three_kinds_on_one_folder_of_screens(tmp_path: Path
     assert ([_shape(s) for s in samples], left) == ([[screen, "Which?\nthis"]], [])
 
     (tmp_path / "out").rename(tmp_path / "out2")
+    summaries = 'screenId,summary\n12,"log in, or sign up"\n12,page to log in\n'
+    _write(tmp_path / "screen2words/screen_summaries.csv", summaries)
+    samples, left = _build(tmp_path, "screen2words", **rico)
+    assert [_shape(s)[1] for s in samples] == ["log in, or sign up", "page to log in"]
+    assert left == []
+
+    (tmp_path / "out").rename(tmp_path / "out3")
     features: dict[str, Any] = {
         "image/id": [b"12"],
         "image/ref_exp/label": [0],

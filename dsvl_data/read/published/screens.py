@@ -1,7 +1,7 @@
 """Published annotations of RICO's screens: ScreenQA, Screen2Words, Widget Captioning, RefExp.
 
-In: a record that names a screen of RICO, whose images are in RICO's `unique_uis.tar.gz` as
-`combined/ID.jpg`, with the screen's layout beside it as `combined/ID.json`. Out: the screenshot,
+In: a record that names a screen of RICO, which is `combined/ID.jpg` in RICO's `unique_uis.tar.gz`
+(to be unpacked), with the screen's layout beside it as `combined/ID.json`. Out: the screenshot,
 then text; boxes are in thousandths (0 to 999) of its width and height.
 
 RefExp is UIBert's ("Red button on the top"): the one of the sets of that name that is on RICO.
