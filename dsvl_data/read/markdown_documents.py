@@ -22,7 +22,7 @@ _TITLE = re.compile(r"^title\s*:\s*(?P<title>.+?)\s*$", re.MULTILINE)
 _ALONE = re.compile(r"<p>\s*(<img\b[^<>]*>)\s*</p>")
 _IMAGE = re.compile(r'\b(alt|title)="([^"]*)"')
 #: A description that names the file, or is a word, says nothing that a reader would be told.
-_NO_CAPTION = re.compile(r"\S*\.(?:png|jpe?g|gif|svg|webp)|[\x21-\x7e]*", re.IGNORECASE)
+_NO_CAPTION = re.compile(r".*\.(?:png|jpe?g|gif|svg|webp)|[\x21-\x7e]*", re.IGNORECASE)
 _BRACKETS = (("\\(", "\\)", False), ("\\[", "\\]", True), ("$$", "$$", True))
 
 
@@ -92,7 +92,7 @@ def _inline_rule(state: StateInline, silent: bool) -> bool:
     end = start + 1
     while True:
         end = source.find("$", end, state.posMax)
-        if end < 0 or "\n\n" in source[start:end]:
+        if end < 0 or "\n\n" in source[start:end] or "`" in source[start:end]:
             return False
         if source[end - 1] != "\\":
             break
