@@ -55,6 +55,7 @@ from dsvl_data.latex.sequences import (
     join_broken,
     pdf_stream,
 )
+from dsvl_data.latex.signs import sign_edits
 
 
 def align(article: Article, pages: Sequence[PdfPage]) -> list[AlignedPage]:
@@ -209,11 +210,13 @@ class _Alignment:
         for source, track in ((Source.FLOW, self.track), (Source.FOOTNOTES, self.note_track)):
             pairs = [(i, track.rest[j]) for i, j in track.pairs]
             yield from label_edits(source, track.blocks, self.stream, pairs)
+            yield from sign_edits(source, track.blocks, self.stream, pairs)
             yield from unshown_names(source, track.blocks, self.stream, pairs)
             if source is Source.FOOTNOTES:
                 yield from footnote_edits(self.article, track.blocks, self.stream, pairs)
         pairs = [pair for place in self.float_places for pair in place.pairs]
         yield from label_edits(Source.FLOATS, self.floats, self.stream, pairs)
+        yield from sign_edits(Source.FLOATS, self.floats, self.stream, pairs)
         yield from difference_edits([d for page in pages for d in page.differences])
 
     def pages(self) -> list[AlignedPage]:
