@@ -22,6 +22,7 @@ from PIL import Image as Pillow
 
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.images import MAX_PIXELS, decode, open_header
+from dsvl_data.read.picture_headers import plain_header
 from dsvl_data.sample import Image, ImageFormat
 
 JPEG_QUALITY = 95
@@ -41,6 +42,11 @@ def to_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[Image, str]:
     """
     if not data:
         raise DocumentError(Reason.BAD_IMAGE, "no bytes")
+    plain = plain_header(data)
+    if plain is not None and plain.width * plain.height <= max_pixels:
+        if not _ends_well(data, plain.format):
+            decode(data, max_pixels=max_pixels)
+        return Image(data, plain.format, plain.width, plain.height), ""
     with open_header(data, max_pixels) as picture:
         changes = _changes(picture, data)
         kind = _FORMATS.get(str(picture.format))
