@@ -77,14 +77,14 @@ def decode(data: bytes) -> str:
 
 
 def _unclosed(lines: list[bytes], delimiter: str) -> bool:
-    """Whether a quote of these lines is never closed, or only far behind."""
+    """Whether a quote of these lines is never closed, or only by one of another line's cells."""
     if sum(map(len, lines)) > _MAX_SPREAD and len(lines) > 1:
         return True
     text = (line.decode("latin-1") for line in lines)
     try:
         deque(csv.reader(text, delimiter=delimiter, strict=True), maxlen=0)
     except csv.Error as error:
-        return str(error) == _UNCLOSED
+        return len(lines) > 1 or str(error) == _UNCLOSED
     return False
 
 

@@ -81,7 +81,7 @@ def elements(read: Callable[[int], bytes], at: str = "") -> Iterator[Element]:
                         yield Element(position, key, start, origin + offset - start)
                     return
                 inside -= 1
-                key = None
+                is_object, key = True, None  # only an object leads on to another container
             start, carry, blank = origin + offset + 1, b"", True
         rest = max(start - origin, 0)
         if is_object and key is None:

@@ -54,7 +54,7 @@ def to_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[Image, str]:
             if not _ends_well(data, kind):
                 decode(data, max_pixels=max_pixels)
             return Image(data, kind, *picture.size), ""
-        lossy = kind == "jpg" or (kind == "webp" and data[12:16] == b"VP8 ")
+        lossy = kind == "jpg" or (kind == "webp" and _lossy_webp(data))
     return _encode(_upright(data, max_pixels), "jpg" if lossy else "png"), ", ".join(changes)
 
 
@@ -89,6 +89,16 @@ def _ends_well(data: bytes, kind: ImageFormat) -> bool:
     if kind == "gif":
         return data.endswith(b"\x3b")
     return len(data) >= int.from_bytes(data[4:8], "little") + 8
+
+
+def _lossy_webp(data: bytes) -> bool:
+    """Whether a WebP is a photograph: its pixels are lossy, and none is transparent."""
+    position, kinds = 12, set()
+    while len(header := data[position : position + 8]) == 8:
+        kinds.add(header[:4])
+        size = int.from_bytes(header[4:], "little")
+        position += 8 + size + size % 2
+    return b"VP8 " in kinds and b"ALPH" not in kinds
 
 
 def _upright(data: bytes, max_pixels: int) -> Pillow.Image:

@@ -65,14 +65,12 @@ class Stream(Protocol):
 
 def open_span(span: Span) -> Stream:
     """Open a span; `OSError` when the file is not there, `BAD_ARCHIVE` for a zip without header."""
+    if span.packing == "zstd":
+        return _Zstd(span)
     window = _Window(span)
     if span.packing == "gzip":
         return GzipReader(cast("IO[bytes]", window))
-    if span.packing == "deflate":
-        return _Inflating(window)
-    if span.packing == "zstd":
-        return _Zstd(window)
-    return window
+    return _Inflating(window) if span.packing == "deflate" else window
 
 
 def read_span(span: Span, limit: int) -> bytes:
@@ -209,12 +207,13 @@ class _Inflating:
 class _Zstd:
     """What a zstd stream holds."""
 
-    def __init__(self, window: _Window) -> None:
-        self._window = window
+    def __init__(self, span: Span) -> None:
+        self._span = span
         self._restart()
 
     def _restart(self) -> None:
-        self._window.seek(0)
+        # Arrow closes what it reads from when it is done with it.
+        self._window = _Window(self._span)
         self._source = pa.CompressedInputStream(pa.PythonFile(self._window, "r"), "zstd")
         self._position = 0
 

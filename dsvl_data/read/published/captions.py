@@ -157,7 +157,7 @@ _READERS = (
     Reader(
         name="taisu",
         category="caption",
-        licence="unknown",
+        licence="CC-BY-NC-SA-4.0",
         layout="https://github.com/ksOAn6g5/TaiSu#dataset-download",
         rows=Rows(("**/*.json",)),
         pictures=_taisu_pictures,
