@@ -11,6 +11,9 @@ A name is the member's whole path in the archive, or what follows its first fold
 
 from __future__ import annotations
 
+import os
+import re
+import stat
 import tarfile
 import zipfile
 from array import array
@@ -37,6 +40,8 @@ _PICTURES = (
     ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".jfif", ".jpe",
 )  # fmt: skip
 _ARCHIVES = (".tar", ".zip")
+# Most names are of this kind, and need no closer look.
+_PLAIN_NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _SHORT = "\0"  # no name holds it: before one that lacks its first folder
 _PACKINGS = ("", "deflate")
 
@@ -119,20 +124,22 @@ def in_folder(folder: str, name: str, *, stems: bool = False) -> Span | None:
     if not storage.is_local(folder):
         whole = storage.join(folder, path)
         return Span(whole) if storage.exists(whole) else None
-    file = Path(folder, path)
+    file = f"{folder.rstrip('/')}/{path}"
     try:
+        status = os.lstat(file)
         # The folders above are few and looked at once; the file itself is looked at every time.
-        inside = _resolved(folder)
-        parent = _resolved(str(file.parent))
-        link = file.is_symlink()
-        target = file.resolve(strict=True) if link else parent / file.name
-        if not target.is_file():
-            return None
+        inside = _leads_inside(folder, file.rpartition("/")[0])
+        if stat.S_ISLNK(status.st_mode):
+            target = Path(file).resolve(strict=True)
+            inside = target.is_relative_to(_resolved(folder))
+            status = target.stat()
     except (OSError, RuntimeError, ValueError):  # RuntimeError: links in a circle
         return None
-    if not target.is_relative_to(inside):
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    if not inside:
         raise DocumentError(Reason.UNSAFE_PATH, f"{name!r} is a link that leads out of its place")
-    return Span(str(file), 0, target.stat().st_size)
+    return Span(file, 0, status.st_size)
 
 
 def checked_name(name: str) -> str:
@@ -140,11 +147,18 @@ def checked_name(name: str) -> str:
 
     Raises `DocumentError` (`UNSAFE_PATH`) for one that is absolute or leads upwards.
     """
+    if _PLAIN_NAME.fullmatch(name):
+        return name
     path = PurePosixPath(name.removeprefix("./"))
     unsafe = path.is_absolute() or ".." in path.parts or "\0" in name or name[1:3] in (":\\", ":/")
     if unsafe or not path.parts:
         raise DocumentError(Reason.UNSAFE_PATH, f"a picture named {name[:200]!r}")
     return str(path)
+
+
+@lru_cache(maxsize=4096)
+def _leads_inside(folder: str, parent: str) -> bool:
+    return _resolved(parent).is_relative_to(_resolved(folder))
 
 
 @lru_cache(maxsize=4096)

@@ -17,8 +17,8 @@ _ENDED = frozenset((0xD8, 0xD9, 0xDA))
 _TABLES = frozenset((0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)))
 _EXIF, _PICTURES, _ADOBE = 0xE1, 0xE2, 0xEE
 _CHUNKS = frozenset(
-    (b"PLTE", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"tEXt", b"zTXt", b"iTXt",
-     b"bKGD", b"hIST", b"pHYs", b"sPLT", b"tIME")
+    (b"PLTE", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"tEXt", b"bKGD", b"hIST",
+     b"pHYs", b"sPLT", b"tIME")
 )  # fmt: skip
 _DEPTHS = {0: (1, 2, 4, 8), 2: (8,), 3: (1, 2, 4, 8), 4: (8,), 6: (8,)}
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -80,8 +80,10 @@ def _png(data: bytes) -> Header | None:
     for _ in range(_MOST):
         size, kind = struct.unpack_from(">I4s", data, offset)
         if kind == b"IDAT":
+            if b"eXIf" in data:  # it may stand behind the picture
+                return None
             return Header("png", width, height) if width and height else None
-        if kind not in _CHUNKS:
+        if kind not in _CHUNKS or data.startswith(b"Raw profile", offset + 8):
             return None
         offset += 12 + size
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import zlib
 from typing import Any
 
 import pytest
@@ -44,6 +45,17 @@ def turned() -> bytes:
     return encoded("RGB", "JPEG", exif=exif)
 
 
+def chunk(kind: bytes, content: bytes) -> bytes:
+    size, check = len(content), zlib.crc32(kind + content)
+    return size.to_bytes(4, "big") + kind + content + check.to_bytes(4, "big")
+
+
+def with_chunk(kind: bytes, content: bytes, *, behind: bool = False) -> bytes:
+    data = encoded("RGB", "PNG")
+    place = data.index(b"IEND" if behind else b"IDAT") - 4
+    return data[:place] + chunk(kind, content) + data[place:]
+
+
 def animated() -> bytes:
     more = [Pillow.new("RGB", (31, 17), colour) for colour in ("red", "blue")]
     return encoded("RGB", "PNG", save_all=True, append_images=more)
@@ -61,6 +73,11 @@ def animated() -> bytes:
         encoded("RGB", "BMP"),
         turned(),
         animated(),
+        with_chunk(b"eXIf", b"MM\0*"),
+        with_chunk(b"eXIf", b"MM\0*", behind=True),
+        with_chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0<x/>"),
+        with_chunk(b"tEXt", b"Raw profile type exif\0\nexif\n0\n"),
+        encoded("RGB", "PNG").replace(b"IHDR\0\0\0\x1f", b"IHDR\0\0\0\x1e"),
     ],
 )
 def test_what_takes_a_closer_look(data: bytes) -> None:
