@@ -30,6 +30,7 @@ from dsvl_data.pipeline import (
     Pipeline,
     Settings,
 )
+from dsvl_data.read.archives import printable
 from dsvl_data.read.image_places import Places, checked_name, in_folder
 from dsvl_data.read.pictures import to_image
 from dsvl_data.read.published import READERS
@@ -161,14 +162,18 @@ def _located(spec: InputSpec, reader: Reader, options: PublishedOptions) -> Iter
             f"published: data set {spec.dataset!r} names its pictures by URL: fetch them with "
             f"img2dataset and name its output in options.sets.{spec.dataset}.images"
         )
-    for number, fault in enumerate(places.faults):
-        uri = f"images#{number}!{fault.place.rpartition('/')[2]}"
-        yield failed_ref(spec, uri, fault.place, fault.reason, fault.detail)
+    told: set[str] = set()
     for ref in list_records(spec, reader.rows):
         meta: dict[str, Any] = {**ref.meta, "root": root}
         if places.indexed and "reason" not in ref.meta:
             meta |= _found(ref, reader, places)
         yield replace(ref, meta=meta)
+        if "reason" in ref.meta:
+            told.add(ref.path)
+    for number, fault in enumerate(places.faults):
+        if fault.place not in told:
+            uri = f"images#{number}!{printable(fault.place.rpartition('/')[2])}"
+            yield failed_ref(spec, uri, fault.place, fault.reason, fault.detail)
 
 
 def _found(ref: DocumentRef, reader: Reader, places: Places) -> dict[str, Any]:
