@@ -135,6 +135,8 @@ class _Walk:
         text = clean_text(text)
         if text.isascii():  # what is not may end lines between wide characters
             text = _evened(text)
+        elif "\u00a0" in text:  # it says where lines are not broken, which nobody asks here
+            text = text.replace("\u00a0", " ")
         if self._tex and ("\\(" in text or "\\[" in text or "$$" in text):
             for part in split_formulas(text):
                 if isinstance(part, Formula):
