@@ -124,9 +124,10 @@ def _stroke(text: str, corners: Ends, oriented: bool) -> _Stroke:
     # Not `hypot`: a square root is rounded in the same way on every machine.
     length = math.sqrt(along_x * along_x + along_y * along_y)
     height = math.sqrt(down_x * down_x + down_y * down_y)
+    if not oriented and abs(along_y) * height > abs(down_y) * length:
+        along_x, along_y, down_x, down_y = down_x, down_y, along_x, along_y
+        length, height = height, length
     turned = height > _TALL * length and _is_turned(text, length, height)
-    if not oriented and not turned and len(text) == 1:
-        turned = abs(along_y) > abs(along_x)
     if turned:
         along_x, along_y, length, height = down_x, down_y, height, length
     ux, uy = (along_x / length, along_y / length) if length > 0 else (1.0, 0.0)
@@ -162,37 +163,37 @@ def _is_turned(text: str, width: float, height: float) -> bool:
 
 def _word_score(a: _Stroke, b: _Stroke) -> float:
     """How near behind one another two words of a line are; infinite if they are not."""
-    ux, uy = a.ux, a.uy
-    if (b.start_x + b.end_x - a.start_x - a.end_x) * ux + (
-        b.start_y + b.end_y - a.start_y - a.end_y
-    ) * uy <= 0:
+    a_x, a_y, a_end_x, a_end_y, ux, uy, _, a_height, _, _ = a
+    b_x, b_y, b_end_x, b_end_y, other_ux, other_uy, _, b_height, _, _ = b
+    if (b_x + b_end_x - a_x - a_end_x) * ux + (b_y + b_end_y - a_y - a_end_y) * uy <= 0:
         return math.inf
-    step_x, step_y = b.start_x - a.end_x, b.start_y - a.end_y
+    step_x, step_y = b_x - a_end_x, b_y - a_end_y
     gap = step_x * ux + step_y * uy
-    mean = (a.height + b.height) / 2
+    mean = (a_height + b_height) / 2
     if not _WORD_GAP[0] * mean < gap < _WORD_GAP[1] * mean:
         return math.inf
-    offset = max(abs(step_y * ux - step_x * uy), abs(step_y * b.ux - step_x * b.uy))
-    if offset >= _WORD_OFFSET * min(a.height, b.height):
+    offset = max(abs(step_y * ux - step_x * uy), abs(step_y * other_ux - step_x * other_uy))
+    if offset >= _WORD_OFFSET * min(a_height, b_height):
         return math.inf
     return gap + 2 * offset
 
 
 def _line_score(a: _Stroke, b: _Stroke) -> float:
     """How near below one another two lines of a block are; infinite if they are not."""
-    ux, uy = a.ux, a.uy
-    step_x = (b.start_x + b.end_x - a.start_x - a.end_x) / 2
-    step_y = (b.start_y + b.end_y - a.start_y - a.end_y) / 2
+    a_x, a_y, a_end_x, a_end_y, ux, uy, a_length, a_height, vertical, _ = a
+    b_x, b_y, b_end_x, b_end_y, _, _, b_length, b_height, _, _ = b
+    step_x = (b_x + b_end_x - a_x - a_end_x) / 2
+    step_y = (b_y + b_end_y - a_y - a_end_y) / 2
     down = step_y * ux - step_x * uy
-    mean = (a.height + b.height) / 2
+    mean = (a_height + b_height) / 2
     if down <= mean / 2 or not _LINE_GAP[0] * mean < down - mean < _LINE_GAP[1] * mean:
         return math.inf
-    if abs(uy) > abs(ux) and not a.vertical:
-        higher, lower = max(a.height, b.height), min(a.height, b.height)
+    if abs(uy) > abs(ux) and not vertical:
+        higher, lower = max(a_height, b_height), min(a_height, b_height)
         if down - mean > _SPINE_GAP * mean or higher > _SPINE_RATIO * lower:
             return math.inf
     along = step_x * ux + step_y * uy
-    mine, other = a.length / 2, b.length / 2
+    mine, other = a_length / 2, b_length / 2
     overlap = min(mine, along + other) - max(-mine, along - other)
     if overlap <= _LINE_OVERLAP * 2 * min(mine, other):
         return math.inf
@@ -213,16 +214,17 @@ def _successors(
     count = len(strokes)
     following, following_score = [-1] * count, [math.inf] * count
     preceding, preceding_score = [-1] * count, [math.inf] * count
-    around = [_grown(stroke.box, reach * stroke.height) for stroke in strokes]
-    sweep = sorted(range(count), key=lambda index: around[index][1])
-    for position, i in enumerate(sweep):
+    around = []
+    for index, (_, _, _, _, _, _, _, height, _, (left, top, right, bottom)) in enumerate(strokes):
+        margin = reach * height
+        around.append((top - margin, index, left - margin, right + margin, bottom + margin))
+    around.sort()
+    for position, (_, i, left, right, bottom) in enumerate(around, 1):
         a = strokes[i]
-        left, _, right, bottom = around[i]
-        for j in sweep[position + 1 :]:
-            near = around[j]
-            if near[1] > bottom:
+        for top, j, other_left, other_right, _ in around[position:]:
+            if top > bottom:
                 break
-            if near[0] > right or near[2] < left:
+            if other_left > right or other_right < left:
                 continue
             b = strokes[j]
             if (
@@ -232,8 +234,7 @@ def _successors(
                 or a.vertical is not b.vertical
             ):
                 continue
-            for first, second in ((i, j), (j, i)):
-                value = score(strokes[first], strokes[second])
+            for first, second, value in ((i, j, score(a, b)), (j, i, score(b, a))):
                 if value == math.inf:
                     continue
                 if (value, second) < (following_score[first], following[first]):
@@ -307,6 +308,8 @@ def _block_order(
             ]
             xs, ys = [x for x, _ in points], [y for _, y in points]
             left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
+        elif len(block) == 1:
+            left, top, right, bottom = lines[block[0]].box
         else:
             left, top, right, bottom = _around([lines[line].box for line in block])
         margin = _BLOCK_MARGIN * sum([lines[line].height for line in block]) / len(block)
@@ -388,10 +391,6 @@ def _runs_left(texts: Sequence[str]) -> bool:
             elif character.isalpha():
                 right += 1
     return left > right
-
-
-def _grown(box: Box, margin: float) -> Box:
-    return box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin
 
 
 def _around(boxes: Sequence[Box]) -> Box:

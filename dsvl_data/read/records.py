@@ -365,7 +365,11 @@ def _lines(source: _Source, rows: Rows) -> Iterator[DocumentRef]:
 def _table(source: _Source, rows: Rows) -> Iterator[DocumentRef]:
     delimiter = "\t" if ".tsv" in source.name.lower() else ","
     with closing(source.open()) as stream:
-        ranges = csv_ranges(stream.read, delimiter)
+        ranges = (
+            csv_ranges(stream.read, delimiter)
+            if rows.quoted
+            else ((offset, size) for _, offset, size in line_ranges(stream.read))
+        )
         meta: dict[str, Any] = {"form": "cells", "delimiter": delimiter}
         if rows.header:
             first = next(ranges, None)
@@ -439,12 +443,17 @@ def _rows(source: _Source, rows: Rows) -> Iterator[DocumentRef]:
 
 
 def _cells(data: bytes, meta: Any, rows: Rows) -> Record:
+    def split(line: bytes) -> list[str]:
+        if rows.quoted:
+            return csv_cells(line, meta["delimiter"])
+        return decode(line).rstrip("\r\n").split(meta["delimiter"])
+
     names = list(rows.columns)
     if "header" in meta:
         length = meta["header"][1]
-        names = csv_cells(data[:length], meta["delimiter"])
+        names = split(data[:length])
         data = data[length:]
-    cells = csv_cells(data, meta["delimiter"])
+    cells = split(data)
     if len(cells) > len(names):
         detail = f"{len(cells)} cells, and names for {len(names)}"
         raise DocumentError(Reason.BAD_RECORD, detail)

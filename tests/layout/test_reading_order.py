@@ -212,7 +212,7 @@ def pictures(draw: st.DrawFn) -> list[Placed]:
     return words
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(pictures(), st.randoms(use_true_random=False), st.booleans())
 def test_the_order_of_the_input_does_not_matter(
     words: list[Placed], shuffled: random.Random, oriented: bool
@@ -224,7 +224,7 @@ def test_the_order_of_the_input_does_not_matter(
     assert read(again, oriented=oriented) == expected
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     pictures(),
     st.integers(1, 50),

@@ -28,9 +28,10 @@ class Rows:
     and with `-00000-of-00005` behind): a serialised Example or SequenceExample a record, as
     `dsvl_data.read.tfrecord` gives it. `.parquet`: a row a record; `columns` are all that is
     loaded (empty: every column). `.csv`/`.tsv`: a row a record, all values strings, by the header,
-    or by `columns` where the file has none. `.json`, and any file with an `at`: the elements of
-    the array or object at `at` (`"data.items"`; empty: the top level); an element of an object
-    `{key: value}` becomes `{"key": key, "value": value}`.
+    or by `columns` where the file has none; quotes are part of a value where not `quoted`.
+    `.json`, and any file with an `at`: the elements of the array or object at `at`
+    (`"data.items"`; empty: the top level); an element of an object `{key: value}` becomes
+    `{"key": key, "value": value}`.
     Anything else (`.txt`, `.html`, an image), or `whole`: the file is the record,
     `{"name": path below the input, "text": content}`; with `bytes`, `{"name", "bytes"}`.
 
@@ -43,6 +44,7 @@ class Rows:
     at: str = ""
     columns: tuple[str, ...] = ()
     header: bool = True
+    quoted: bool = True
     joined: tuple[str, str, str] | None = None
     whole: bool = False
     bytes: bool = False

@@ -112,20 +112,26 @@ class Readable(NamedTuple):
 
 
 def scene_text(
-    marks_of: Callable[[Record], Marks], *, lines: bool = False, oriented: bool = True
+    marks_of: Callable[[Record], Marks],
+    *,
+    lines: bool = False,
+    oriented: bool = True,
+    language: str = "",
 ) -> Callable[[Record, Pictures, Choice], Iterator[Item | Left]]:
     """Return the `Reader.convert` of a set whose records `marks_of` understands.
 
     `lines`: the set annotates whole lines, so that neighbours are not joined to one. `oriented`:
-    the first corner of an outline is the upper left one of the text as it is read.
+    the first corner of an outline is the upper left one of the text as it is read. `language`: what
+    the set's text is in where its script does not tell.
     """
-    return partial(_convert, marks_of, lines, oriented)
+    return partial(_convert, marks_of, lines, oriented, language)
 
 
 def _convert(
     marks_of: Callable[[Record], Marks],
     lines: bool,
     oriented: bool,
+    language: str,
     record: Record,
     pictures: Pictures,
     choice: Choice,
@@ -155,7 +161,7 @@ def _convert(
     text = "\n".join([line.text for line in readable])
     yield Item(
         _form(form, picture, readable, marks, choice),
-        language=language_of_script(text),
+        language=language_of_script(text) or language,
         scores={"legible": share},
         details={"texts": str(len(marks))},
     )
@@ -233,6 +239,10 @@ def _lines(marks: Sequence[Mark], whole: bool, oriented: bool) -> Iterator[Reada
 
 
 def _readable(marks: Sequence[Mark]) -> Readable:
+    if len(marks) == 1:
+        ((text, (_, *sides), _),) = marks
+        left, top, right, bottom = sides
+        return Readable(text, (left, top, right, bottom), marks)
     return Readable(
         " ".join([mark.text for mark in marks]), _rectangle([mark.shape for mark in marks]), marks
     )

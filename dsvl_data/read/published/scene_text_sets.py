@@ -40,7 +40,11 @@ _ILLEGIBLE = ("###", "*", ".", "")
 
 def _word(value: object, illegible: tuple[str, ...] = _ILLEGIBLE[:1]) -> str:
     """A transcription in one line; empty where the set says that nobody can read it."""
-    text = " ".join(text_of(value).split())
+    # Nearly all are printable, and need no cleaning; a double blank within is rare too.
+    if isinstance(value, str) and value.isprintable() and "  " not in value:
+        text = value.strip()
+    else:
+        text = " ".join(text_of(value).split())
     return "" if text in illegible else text
 
 
@@ -317,7 +321,7 @@ _SETS = (
         licence="CC-BY-4.0",
         layout="https://rrc.cvc.uab.es/?ch=4&com=tasks",
         rows=Rows(("**/gt_*.txt",)),
-        convert=scene_text(_incidental_marks),
+        convert=scene_text(_incidental_marks, language="en"),
         pictures=_picture_of_file("gt_"),
     ),
     _reader(
@@ -335,7 +339,7 @@ _SETS = (
         # `NAME.jpg`, `x y x y ...<tab>text<tab>category`, is what its users' code reads.
         layout="https://s3-us-west-2.amazonaws.com/uber-common-public/ubertext/index.html",
         rows=Rows(("**/truth_*.txt",)),
-        convert=scene_text(_street_marks, lines=True, oriented=False),
+        convert=scene_text(_street_marks, lines=True, oriented=False, language="en"),
         pictures=_picture_beside,
         stems=False,
     ),
@@ -360,7 +364,7 @@ _SETS = (
         licence="CC-BY-4.0",
         layout="https://textvqa.org/textocr/dataset/",
         rows=Rows(("**/TextOCR_*.json",), at="imgs", joined=("anns", "image_id", "key")),
-        convert=scene_text(_textocr_marks),
+        convert=scene_text(_textocr_marks, language="en"),
         pictures=_picture_of_value,
     ),
     _reader(
@@ -391,7 +395,7 @@ _SETS = (
         "cut_out_text",
         licence="unknown",
         layout="https://github.com/clovaai/deep-text-recognition-benchmark",
-        rows=Rows(("**/labels.tsv",), columns=("file", "text"), header=False),
+        rows=Rows(("**/labels.tsv",), columns=("file", "text"), header=False, quoted=False),
         convert=_cut_out,
         pictures=_picture_of_row,
         stems=False,
