@@ -21,9 +21,10 @@ from dsvl_data.read.questions import Passage, Question
 from dsvl_data.render.template import load_templates
 from dsvl_data.sample import Image, Sample, Text
 from pipelines.exam_layouts import LAYOUTS
+from pipelines.exam_options import ExamOptions
 from pipelines.exam_paper import make_paper
 from pipelines.exam_text import show
-from pipelines.exams import PIPELINE, ExamConverter, ExamOptions, picture_path
+from pipelines.exams import PIPELINE, ExamConverter, picture_path
 
 SIZE = 512
 
