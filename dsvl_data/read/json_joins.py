@@ -20,6 +20,12 @@ from dsvl_data.read.json_elements import Element, elements
 from dsvl_data.read.streams import Stream
 
 
+# Most joins are made to parse one record, and index nothing.
+_NO_HASHES = np.zeros(0, np.int64)
+_NO_PLACES = np.zeros((0, 2), np.int64)
+_NONE_USED = np.zeros(0, np.bool_)
+
+
 class Join:
     """`(at, pointer, id)`: elements at `at` whose `pointer` is a record's `id`, as strings.
 
@@ -28,9 +34,9 @@ class Join:
 
     def __init__(self, joined: tuple[str, str, str]) -> None:
         self._at, self._pointer, self._id = joined
-        self._hashes: NDArray[np.int64] = np.zeros(0, np.int64)
-        self._places: NDArray[np.int64] = np.zeros((0, 2), np.int64)
-        self._used: NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self._hashes: NDArray[np.int64] = _NO_HASHES
+        self._places: NDArray[np.int64] = _NO_PLACES
+        self._used: NDArray[np.bool_] = _NONE_USED
 
     def index(self, stream: Stream | IO[bytes], payload: Stream | IO[bytes]) -> None:
         """Find the elements that point to others: two readers of the same text."""
@@ -68,7 +74,7 @@ class Join:
         for size in sizes:
             value = load_json(data[start : start + size])
             start += size
-            if isinstance(value, Mapping) and _plain(value.get(self._pointer)) == own:
+            if isinstance(value, dict) and _plain(value.get(self._pointer)) == own:
                 joined.append(value)
         return {**record, self._at.rpartition(".")[2]: joined}
 

@@ -171,6 +171,12 @@ def _signboard_marks(record: Record) -> Marks:
 # --- COCO-Text, TextOCR, OpenVINO: pictures and annotations joined by the picture's id ----------
 
 
+def _annotations(record: Record, name: str) -> list[dict[str, Any]]:
+    # Not `objects_of`: there are dozens a picture, and JSON has no mapping but `dict`.
+    found = record.get(name)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+
+
 def _sized(picture: Mapping[str, Any]) -> Marks:
     width, height = number_of(picture.get("width")), number_of(picture.get("height"))
     return Marks(width=max(width or 0, 0), height=max(height or 0, 0))
@@ -178,7 +184,7 @@ def _sized(picture: Mapping[str, Any]) -> Marks:
 
 def _coco_text_marks(record: Record) -> Marks:
     found = _sized(object_of(record.get("value")))
-    for mark in objects_of(record.get("anns")):
+    for mark in _annotations(record, "anns"):
         text = html.unescape(_word(mark.get("utf8_string")))
         if mark.get("legibility") != "legible" or text.startswith("*") or text.endswith("*"):
             text = ""
@@ -192,14 +198,14 @@ def _coco_text_marks(record: Record) -> Marks:
 
 def _textocr_marks(record: Record) -> Marks:
     found = _sized(object_of(record.get("value")))
-    for mark in objects_of(record.get("anns")):
+    for mark in _annotations(record, "anns"):
         found.add(_word(mark.get("utf8_string"), (".", "###")), polygon(mark.get("points")))
     return found
 
 
 def _open_images_marks(record: Record) -> Marks:
     found = _sized(record)
-    for mark in objects_of(record.get("annotations")):
+    for mark in _annotations(record, "annotations"):
         attributes = object_of(mark.get("attributes"))
         text = _word(attributes.get("transcription")) if attributes.get("legible") is True else ""
         parts = list_of(mark.get("segmentation"))
