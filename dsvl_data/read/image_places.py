@@ -77,10 +77,13 @@ class Places:
         """
         places = cls()
         index = _Index(stems)
+        seen: set[str] = set()
         for path in paths:
             try:
                 for where in _archives(path):
-                    places._add(where, index)
+                    if where not in seen:  # twice, and its short names would be ambiguous
+                        seen.add(where)
+                        places._add(where, index)
             except OSError as error:
                 places.faults.append(Fault(path, Reason.UNREADABLE, str(error)))
             if storage.kind_of(path) == "folder":

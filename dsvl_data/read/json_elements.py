@@ -26,8 +26,7 @@ _KINDS[list(b"}]")] = _CLOSE
 _KINDS[list(b",")] = _COMMA
 _KINDS[list(b":")] = _COLON
 _STEPS = np.array([0, 1, -1, 0, 0], np.int64)
-_STRUCTURAL = _KINDS > 0
-_QUOTE, _BACKSLASH, _BRACE = b'"\\{'
+_QUOTE, _BACKSLASH, _BRACE, _COMMA_BYTE, _COLON_BYTE = b'"\\{,:'
 
 
 class Element(NamedTuple):
@@ -115,7 +114,9 @@ class _Tokens:
         # A byte each that counts quotes; it overflows, and stays odd within strings.
         quotes = np.cumsum(self._quotes(data), dtype=np.uint8)
         outside = (quotes & 1) == int(self.in_string)
-        found = np.flatnonzero(_STRUCTURAL[data] & outside)
+        braces = data | 0x20  # which makes a brace of a bracket
+        marks = (braces == _BRACE) | (braces == _BRACE + 2) | (data == _COMMA_BYTE)
+        found = np.flatnonzero((marks | (data == _COLON_BYTE)) & outside)
         self.in_string = bool((int(quotes[-1]) + int(self.in_string)) % 2)
         kinds = _KINDS[data[found]]
         steps = _STEPS[kinds]

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image as Pillow
 
 from dsvl_data.engine.job import Job
+from dsvl_data.engine.option_files import digest_files
 from dsvl_data.engine.run import run
 from dsvl_data.outcome import Reason, UserError
 from dsvl_data.pipeline import Document, DocumentRef, Dropped, InputSpec, Limits
@@ -147,6 +148,13 @@ def test_pictures_below_the_input_need_no_word(
     write_sharegpt4v(tmp_path)
     place(tmp_path)
     assert len(convert(tmp_path, "sharegpt4v")[0]) == 4
+
+
+def test_an_archive_named_twice_is_one(tmp_path: Path) -> None:
+    write_sharegpt4v(tmp_path)
+    places = [str(place_short_names(tmp_path)), str(tmp_path), str(tmp_path / "*.zip")]
+    samples, _ = convert(tmp_path, "sharegpt4v", sets={"sharegpt4v": {"images": places}})
+    assert len(samples) == 4
 
 
 def test_a_short_name_of_two_pictures_is_nobodys(tmp_path: Path) -> None:
@@ -528,6 +536,13 @@ def test_a_mistake_in_a_recipe_is_named(tmp_path: Path, change: tuple[str, str],
     with pytest.raises(RecipeError) as error:
         load(write(tmp_path, RECIPE.replace(*change)), PIPELINES)
     assert says in str(error.value)
+
+
+def test_image_places_are_no_part_of_a_plans_digests(tmp_path: Path) -> None:
+    """They may hold terabytes; the listing locates what is in them."""
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    chosen = {"sets": {"taisu": {"images": [str(tmp_path)]}}}
+    assert digest_files(PublishedOptions.model_validate(chosen)) == {}
 
 
 def test_what_is_not_there_is_told_before_the_work(tmp_path: Path) -> None:

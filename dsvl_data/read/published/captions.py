@@ -139,7 +139,8 @@ def _drawing(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Ite
     description = text_of(record.get("caption"))
     if _ADDRESS.search(description) or description == title:
         description = ""
-    yield _pair(pictures, f"{title}: {description}" if description else title)
+    between = "：" if description[:1] > "\u2e80" else ": "  # Chinese has its own colon
+    yield _pair(pictures, f"{title}{between}{description}" if description else title)
 
 
 _READERS = (
