@@ -31,7 +31,8 @@ _LOG_ENTRY = re.compile(r"^(Warning|Error|Fatal):([\w-]+):(\S+)[ \t]*(.*)$", re.
 _FILE_MB = 256
 _HTML_BYTES = 64 << 20
 _LOG_BYTES = 16 << 20
-_MAX_NAMES = 200
+_MAX_NAMES = 1000  # as many as the errors that `bindings/kernel.sty.ltxml` allows
+_MAX_MESSAGES = 200
 
 #: Packages and classes beside the article are read, those of the TeX system are not: LaTeXML has
 #: bindings for what matters there, and the rest costs minutes. A macro that calls itself for ever
@@ -266,7 +267,7 @@ def _report(html: bytes, log: str, seconds: float) -> Latexml:
         errors += 1
         if what == "undefined":
             undefined[name] = None
-        if len(messages) < _MAX_NAMES:
+        if len(messages) < _MAX_MESSAGES:
             messages.append(f"{what}:{name} {text}".strip())
     return Latexml(
         html,
