@@ -80,7 +80,10 @@ def placeholder(data: bytes) -> Placeholder:
 
 
 def _of_svg(data: bytes) -> Placeholder:
-    root = parse_xml(data)
+    try:
+        root = parse_xml(data)
+    except DocumentError as error:
+        raise DocumentError(Reason.BAD_IMAGE, error.detail) from error
     clean = clean_svg(_styled(root))
     width, height = (_length(root.get(name)) for name in ("width", "height"))
     box = root.get("viewBox", "")

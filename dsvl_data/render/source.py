@@ -92,12 +92,14 @@ class Writer:
             feed = "\n" if tag in ("pre", "textarea", "listing") and inner.startswith("\n") else ""
             return opening + feed + inner + closing
         parts, gaps, blocks = self._parts(node, depth)
+        if not parts and flags & FOREIGN:
+            return opening[:-1] + " />"
         if not parts:
             return opening + (" " if _GAP in gaps else "") + closing
         flat = opening
         for gap, part in zip(gaps, [*parts, closing], strict=True):
             flat += (" " if gap == _GAP else "") + part
-        elements = sum(1 for child in children if not isinstance(child, str))
+        elements = sum(1 for c in children if not isinstance(c, str) and self._shown(c))
         lined = blocks or (flags & FREE and elements > 1)
         if tag != "body" and not lined and "\n" not in flat and len(flat) + 2 * depth <= _LINE:
             return flat

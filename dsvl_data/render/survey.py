@@ -130,12 +130,12 @@ SURVEY = "async canvases => {" + _HALT + "if (canvases) {" + _CANVASES + "}" + _
 
 _TREE = """
   const LEAVES = /^(svg|select|math|iframe|object|video|audio)$/;
-  const KEPT = /^(html|head|body|title|col|colgroup|source|wbr|br|area|map|legend|summary)$/;
+  const KEPT = /^(html|head|body|title|col|colgroup|source|wbr|br|area|map)$/;
   const OUT = new RegExp("^(script|noscript|template|style|link|meta|base|param|track|embed|applet|"
     + "frame|frameset|noframes)$");
   const HTML = "http://www.w3.org/1999/xhtml";
   const within = box => box.right >= 0 && box.left <= width && box.bottom >= 0 && box.top <= height;
-  const unseen = [];
+  const unseen = [], places = [];
   let deep = false;
   const own = element => {
     const attributes = [];
@@ -190,9 +190,10 @@ _TREE = """
           && !/absolute|fixed/.test(style.position)) flags |= BLOCK;
     }
     const boxes = svg ? [] : [...element.getClientRects()];
-    const hidden = !svg && (display === "none"
-      || (display !== "contents" && !element.checkVisibility() && boxes.length === 0));
-    let seen = svg || KEPT.test(tag) || boxes.some(within)
+    const hidden = !svg && display !== "contents" && !element.checkVisibility();
+    let seen = svg || (!hidden && boxes.some(within));
+    // What has no box of its own says nothing of where it is.
+    const kept = KEPT.test(tag)
       || (!hidden && boxes.length === 0 && !element.firstElementChild && display !== "contents");
     const children = [], leaf = LEAVES.test(tag);
     if (tag === "textarea") children.push(element.value);
@@ -210,7 +211,8 @@ _TREE = """
     if (seen && !svg && (tag === "i" || tag === "span") && display === "inline"
         && !element.innerHTML.trim() && !element.id && boxes.every(box => box.width === 0)
         && !parseFloat(style.marginLeft) && !parseFloat(style.marginRight)) seen = false;
-    if (!seen && !svg) { flags |= UNSEEN; unseen.push(element); }
+    if (seen && boxes.length) places.push([element, boxes[0].left, boxes[0].top]);
+    if (!seen && !kept && !svg) { flags |= UNSEEN; unseen.push(element); }
     return [[tag, flags, own(element), children], seen];
   };
 """
@@ -244,6 +246,10 @@ HARVEST = (
   const [tree] = walk(document.documentElement, 0, false);
   for (const element of unseen) element.remove();
   const still = indices(asked.probes, matches);
-  return JSON.stringify({tree, deep, matching, still, valid, media, supports});
+  const moved = places.filter(([element, left, top]) => {
+    const box = element.getClientRects()[0];
+    return !box || Math.abs(box.left - left) > 2 || Math.abs(box.top - top) > 2;
+  }).length / Math.max(places.length, 1);
+  return JSON.stringify({tree, deep, moved, matching, still, valid, media, supports});
 }"""
 )
