@@ -40,7 +40,7 @@ from dsvl_data.pipeline import (
 from dsvl_data.read.blocks import Block, LostBlock, PictureBlock, TextBlock
 from dsvl_data.read.epub import Book, SpineItem, open_epub
 from dsvl_data.read.html_blocks import read_blocks, uses_tex
-from dsvl_data.read.main_content import link_share, main_content
+from dsvl_data.read.main_content import main_content
 from dsvl_data.read.markdown_documents import markdown_to_html
 from dsvl_data.read.neighbours import Neighbours, picture_name, with_neighbours
 from dsvl_data.read.pdf_layout import read_pdf
@@ -60,8 +60,6 @@ VERSION = "1"
 _HTML = (".html", ".htm", ".xhtml")
 _MARKDOWN = (".md", ".markdown")
 _OTHERS = (".zim", ".epub", ".pdf")
-#: A page of which so much is links, and so many of them, is navigation.
-_LINKED_SHARE, _LINKS = 0.7, 8
 #: Characters by which a language is told.
 _PROSE = 3000
 #: A picture that one document shows so often is an ornament of it.
@@ -231,9 +229,6 @@ class InterleavedConverter:
 
     def _page(self, document: Document, site: Site) -> _Read:
         page = parse_markup(document.data)
-        share, links = link_share(page)
-        if share > _LINKED_SHARE and links >= _LINKS:
-            raise DocumentError(Reason.NAVIGATION, f"{links} links are {share:.0%} of the text")
         main = main_content(page)
         blocks = read_blocks(
             main.root,

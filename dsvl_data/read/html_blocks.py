@@ -29,10 +29,11 @@ from dsvl_data.read.html_pictures import (
     stated_size,
 )
 from dsvl_data.read.html_tables import data_rows, grid_of, write_table
+from dsvl_data.read.main_content import remove
 from dsvl_data.render.clean import clean_text
 from dsvl_data.render.inline import code_span, escape, escape_line_start, join_pieces
 from dsvl_data.render.notes import Notes, find_notes
-from dsvl_data.render.parse import name_of, text_of
+from dsvl_data.render.parse import is_plain, name_of, text_of
 from dsvl_data.render.traits import DROPPED, code_language, code_strings, is_hidden
 
 _EMPHASIS = {
@@ -54,9 +55,7 @@ _PRE = frozenset(("pre", "listing", "xmp", "plaintext"))
 _LISTS = frozenset(("ul", "ol", "dir", "menu"))
 _LEFT_OUT = (DROPPED - {"table"}) | {"noscript"}
 #: What may hold a figure, and what a caption may be.
-_HOLDERS = frozenset(
-    ("div", "p", "section", "li", "td", "span", "center", "a", "aside", "dl", "table")
-)
+_HOLDERS = frozenset(("div", "p", "section", "li", "td", "span", "center", "aside", "dl", "table"))
 _BEGINS_LIKE_CAPTION = re.compile(
     r"[*_]{0,3}(?:Fig(?:ure|\.)?|Plate|Photo|Abb(?:ildung|\.)|Figura|Рис(?:унок|\.)|图表?|圖|図)\s*"
     r"[A-Z]?[\d一二三四五六七八九十]",
@@ -89,16 +88,23 @@ def read_blocks(
     `name` is the document's own file name, by which links to its notes are known; with `tex`,
     TeX between delimiters in plain text is a formula.
     """
-    notes = find_notes(root, name) if _may_have_notes(root) else Notes()
+    notes = find_notes(root, name) if _strip_links(root) else Notes()
     return _Walk(load, draw, notes, tex).run(root)
 
 
-def _may_have_notes(root: etree._Element) -> bool:
-    """Whether a link may lead to a note: to a place within a page, by a short text."""
-    for link in root.iter("{*}a"):
+def _strip_links(root: etree._Element) -> bool:
+    """Make links their text, unless one may lead to a note: to a place in a page, by few letters.
+
+    Returns whether one may.
+    """
+    for link in list(root.iter("{*}a")):
         href = link.get("href")
         if href and "#" in href and len(text_of(link).strip()) <= _MAX_LABEL:
             return True
+        if not is_plain(link) and is_hidden(link, "a"):
+            remove(link)
+    # Half of many a page's elements: the walk is as much shorter.
+    etree.strip_tags(root, "{*}a")
     return False
 
 
@@ -130,25 +136,21 @@ class _Walk:
                 self._text(text)
 
     def _text(self, text: str) -> None:
-        if not self._line and text.isspace():
-            return
-        text = clean_text(text)
-        if text.isascii():  # what is not may end lines between wide characters
-            text = _evened(text)
-        elif "\u00a0" in text:  # it says where lines are not broken, which nobody asks here
-            text = text.replace("\u00a0", " ")
+        line = self._line
         if self._tex and ("\\(" in text or "\\[" in text or "$$" in text):
             for part in split_formulas(text):
                 if isinstance(part, Formula):
                     self._formula(part)
                 elif part:
                     self._line.append(("text", part))
-        else:
-            self._line.append(("text", text))
+        elif line and line[-1][0] == "text":  # links are their text: most of a line is one piece
+            line[-1] = ("text", line[-1][1] + text)
+        elif line or not text.isspace():
+            line.append(("text", text))
 
     def _element(self, source: etree._Element, name: str) -> None:
         classes = _NO_CLASSES
-        if keys := source.keys():
+        if source.keys():
             if value := source.get("class"):
                 classes = _class_set(value)
             if name in _MAY_BE_FORMULAS or (classes and not FORMULAS.isdisjoint(classes)):
@@ -156,7 +158,7 @@ class _Walk:
                 if formula is not None:
                     self._formula(formula)
                     return
-            if len(keys) == 1 and value and name != "svg":
+            if value and name != "svg" and is_plain(source):
                 kind = (name, value)  # nothing else tells, and pages have few of these
                 hidden = self._hidden.get(kind)
                 if hidden is None:
@@ -259,7 +261,7 @@ class _Walk:
         outer, self._line, was_flat = self._line, [], self._flat
         self._flat = True
         self._children(source)
-        text = join_pieces(self._line, line_break=line_break)
+        text = join_pieces(_plain(self._line), line_break=line_break)
         self._line, self._flat = outer, was_flat
         return text.replace("\n", " ")
 
@@ -585,14 +587,26 @@ def _evened(text: str) -> str:
 
 def _written(line: list[tuple[str, str]]) -> str:
     """A line of text as Markdown."""
-    if all(kind == "text" for kind, _ in line) and len(line) == 1:
-        text = line[0][1]
-        if text.isascii():
-            return escape_line_start(escape(text.strip()))
+    line = _plain(line)
+    if len(line) == 1 and line[0][0] == "text" and line[0][1].isascii():
+        return escape_line_start(escape(line[0][1].strip()))
     text = join_pieces(line)
     if "\n" in text:
         return "\n".join(escape_line_start(each) for each in text.split("\n"))
     return escape_line_start(text) if text else ""
+
+
+def _plain(line: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The line with nothing in its texts that is not seen."""
+    return [(kind, _seen(value) if kind == "text" else value) for kind, value in line]
+
+
+def _seen(text: str) -> str:
+    text = clean_text(text)
+    if text.isascii():  # what is not may end lines between wide characters
+        return _evened(text)
+    # A no-break space says where lines are not broken, which nobody asks here.
+    return text.replace("\u00a0", " ")
 
 
 def _item(texts: Sequence[TextBlock], marker: str) -> str:

@@ -155,14 +155,23 @@ def _written(pieces: list[tuple[str, str]]) -> str:
 
 
 def _flanks(texts: list[str], start: int, end: int) -> bool:
-    before = next((t[-1] for t in reversed(texts[:start]) if t), " ")
-    first = next((t[0] for t in texts[start + 1 :] if t), " ")
-    last = next((t[-1] for t in reversed(texts[:end]) if t), " ")
-    after = next((t[0] for t in texts[end + 1 :] if t), " ")
+    before = _next(texts, start - 1, -1)[-1]
+    first = _next(texts, start + 1, 1)[0]
+    last = _next(texts, end - 1, -1)[-1]
+    after = _next(texts, end + 1, 1)[0]
     # Signs side by side run into each other: ***a*** is read in more than one way.
     if before in "*~" or after in "*~" or first in "*~" or last in "*~":
         return False
     return _can_flank(first, before) and _can_flank(last, after)
+
+
+def _next(texts: list[str], place: int, step: int) -> str:
+    """The nearest text that is not empty; a space where there is none."""
+    while 0 <= place < len(texts):
+        if texts[place]:
+            return texts[place]
+        place += step
+    return " "
 
 
 def _can_flank(inner: str, outer: str) -> bool:
@@ -173,4 +182,4 @@ def _can_flank(inner: str, outer: str) -> bool:
 
 
 def _punctuation(character: str) -> bool:
-    return unicodedata.category(character)[0] in "PS"
+    return not character.isalnum() and unicodedata.category(character)[0] in "PS"

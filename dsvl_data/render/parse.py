@@ -134,7 +134,10 @@ def _text(data: bytes | str) -> str:
     if len(data) > MAX_BYTES:
         raise DocumentError(Reason.TOO_LARGE, f"markup of {len(data)} bytes")
     text = data if isinstance(data, str) else decode(data)
-    return _without_doctype(_DECLARATION.sub("", _NOT_XML.sub("", text).lstrip("\ufeff"), count=1))
+    text = _NOT_XML.sub("", text).lstrip("\ufeff")
+    if "<?xml" in text:  # most pages have none, and the search is not cheap
+        text = _DECLARATION.sub("", text, count=1)
+    return _without_doctype(text)
 
 
 def _without_doctype(text: str) -> str:
@@ -192,7 +195,8 @@ def _parse_xml(text: str) -> etree._Element | None:
 
 def _parse_html(text: str) -> etree._Element:
     # HTML knows no `<a id="x"/>`: it would take the rest of the chapter for the link.
-    text = _SELF_CLOSED.sub(r"<\1\2></\1>", text)
+    if "/>" in text:
+        text = _SELF_CLOSED.sub(r"<\1\2></\1>", text)
     parser = etree.HTMLParser(
         encoding="utf-8", no_network=True, remove_comments=True, remove_pis=True, huge_tree=False
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dsvl_data.read.main_content import link_share, main_content
+from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.read.main_content import main_content
 from dsvl_data.render.parse import parse_markup, text_of
 
 PROSE = "<p>" + "A long sentence about the weather in the mountains of the north. " * 6 + "</p>"
@@ -84,7 +85,8 @@ def test_a_title_outside_of_the_document_is_found() -> None:
     assert main_content(inside).title is None
 
 
-def test_the_share_of_links_tells_navigation() -> None:
-    share, links = link_share(parse_markup(f"<html><body><ul>{LINKS}</ul></body></html>"))
-    assert links == 9
-    assert share > 0.95
+def test_a_page_of_links_is_navigation() -> None:
+    with pytest.raises(DocumentError) as caught:
+        kept(f"<ul>{LINKS}</ul><p>A word.</p>")
+    assert caught.value.reason is Reason.NAVIGATION
+    assert "weather" in kept(f"{PROSE}<ul>{LINKS}</ul>")
