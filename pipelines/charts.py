@@ -286,6 +286,8 @@ def _data(chart: Chart, style: Style, *, csv: bool) -> str:
     else:
         table = write_markdown_table(chart.header(), chart.rows(commas=style.commas))
     title = escaped(chart.title) if style.titled else ""
+    if not title and chart.across and chart.kind not in ("scatter", "bubble"):
+        title = escaped(chart.measure)  # which its columns do not say
     return "\n\n".join(filter(None, (title, table, escaped(chart.note))))
 
 

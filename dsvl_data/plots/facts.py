@@ -39,6 +39,8 @@ _NO_SUM_UNITS = frozenset(("mm", "cm", "m", "km/h", "mph", "°C", "g", "%", "ms"
 _UNEVEN = 30
 #: The same for the shortest bar that is not nothing.
 _TINY = 150
+#: And bars that differ by less than this part of the longest look all the same.
+_ALIKE = Decimal("0.03")
 
 
 @dataclass(frozen=True)
@@ -211,7 +213,7 @@ def shown_numbers(
 def is_even(values: Sequence[Decimal | None]) -> bool:
     """Whether bars of these lengths can be told from nothing and from each other."""
     lengths = sorted(abs(v) for v in values if v is not None)
-    if len(lengths) < 2 or lengths[0] == lengths[-1]:
+    if len(lengths) < 2 or lengths[-1] - lengths[0] < _ALIKE * lengths[-1]:
         return False
     middle = lengths[len(lengths) // 2]
     least = next((length for length in lengths if length), lengths[-1])

@@ -62,7 +62,8 @@ def families_for(texts: Iterable[str], rng: random.Random) -> tuple[str, ...]:
     chinese.sort(key=lambda name: ("Serif" in name) != serif)
     if is_chinese(text) and chinese:
         # A Chinese font's own Latin letters go well with it.
-        return (chinese[0], _LAST) if rng.random() < 0.6 else (first, chinese[0], _LAST)
+        own = rng.random() < 0.6
+        return tuple(dict.fromkeys((*([] if own else [first]), chinese[0], _LAST)))
     if unwritable([text], [first]):
         return tuple(dict.fromkeys((first, *chinese[:1], _LAST)))
     return (first,)

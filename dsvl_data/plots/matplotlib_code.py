@@ -88,7 +88,8 @@ def _draw(chart: Chart, style: Style, script: Script) -> Drawing:
     plot.draw(figure, data)
     if style.titled:
         where: dict[str, Any] = {"loc": "left"} if style.left_title else {}
-        room = style.width * 0.94
+        beside = chart.kind == "heat_map" or (chart.across and style.legend == "right")
+        room = style.width * (0.62 if beside else 0.9)
         title = "\n".join(broken(chart.title, room, style, style.font_size * 1.25))
         script.call(plot.axes, "set_title", title, **where)
     if chart.note:

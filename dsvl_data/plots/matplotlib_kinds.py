@@ -96,6 +96,8 @@ class Plot:
             place, "outside upper center"
         )
         columns: dict[str, Any] = {} if place == "right" else {"ncols": min(names, 3)}
+        if self.chart.kind == "bubble":
+            columns["markerscale"] = 0.4
         self.script.call(self.figure, "legend", loc=where, title=self.chart.across, **columns)
 
     @property

@@ -97,11 +97,11 @@ PHRASES: Mapping[str, _Phrases] = {
         "zh": ("热力图共有几列？",),
     },
     "largest_of": {
-        "en": ("Which {a} has the highest {m} at {x}?", "Which {a} is highest for {x}?"),
+        "en": ("Which {a} has the highest {m} for {x}?", "Which {a} is highest for {x}?"),
         "zh": ("{x}处，哪个{a}的{m}最高？", "在{x}，{m}最大的{a}是哪个？"),
     },
     "smallest_of": {
-        "en": ("Which {a} has the lowest {m} at {x}?", "Which {a} is lowest for {x}?"),
+        "en": ("Which {a} has the lowest {m} for {x}?", "Which {a} is lowest for {x}?"),
         "zh": ("{x}处，哪个{a}的{m}最低？", "在{x}，{m}最小的{a}是哪个？"),
     },
     "peak": {
@@ -118,7 +118,7 @@ PHRASES: Mapping[str, _Phrases] = {
         "zh": ("{s}在期末（{x}）是否高于期初（{y}）？", "从起点{y}到终点{x}，{s}是否上升？"),
     },
     "cell": {
-        "en": ("What is the value of {s} for {x}?", "What does the chart give for {s} at {x}?"),
+        "en": ("What is the value of {s} for {x}?", "What value does the chart give {s} for {x}?"),
         "zh": ("{x}的{s}数值是多少？", "{s}在{x}的数值是多少？"),
     },
     "gap_of": {

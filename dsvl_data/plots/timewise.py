@@ -134,7 +134,7 @@ def _over_time(
     heading = title("time", words, rng, m=topic, f=labels[0], t=labels[-1])
     part = total > len(dates)
     remark = note(
-        words, ("mean", averaged, 0), ("part", len(dates) if part and not averaged else 0, total)
+        words, ("mean", averaged, 0), ("points", len(dates) if part and not averaged else 0, total)
     )
     return Chart(
         kind=kind, words=words, title=heading, label=time.name, labels=tuple(labels),

@@ -73,6 +73,7 @@ _NOTES = {
     "count": {"en": "{n} rows counted", "zh": "共统计{n}行"},
     "rows": {"en": "{n} rows", "zh": "共{n}行"},
     "missing": {"en": "{n} rows without a value left out", "zh": "缺失值{n}行未计入"},
+    "points": {"en": "{n} of {of} points in time", "zh": "共{of}个时间点，图中为{n}个"},
     "first": {"en": "first {n} of {of} rows of the table", "zh": "取自表格{of}行中的前{n}行"},
 }
 
