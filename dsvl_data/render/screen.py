@@ -14,19 +14,17 @@ from __future__ import annotations
 import io
 import json
 import logging
-import mimetypes
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import nbformat
-import numpy as np
 from nbconvert import HTMLExporter
 from PIL import Image as Pillow
 from playwright.sync_api import Error, Locator, Page
@@ -38,8 +36,10 @@ from dsvl_data.read.images import MAX_PIXELS
 from dsvl_data.render.browser import ORIGIN, Browser
 from dsvl_data.render.frozen import frozen
 from dsvl_data.render.markup import as_html, is_library, markup_of
+from dsvl_data.render.mirror import Mirror
 from dsvl_data.render.pages import Asset
 from dsvl_data.render.probe import PROBE
+from dsvl_data.render.trim import trim
 from dsvl_data.sample import Image
 
 _PAGE = "notebook.html"
@@ -198,7 +198,7 @@ class Screen:
         if end - time.monotonic() < 1:
             return shots
         own = Asset(self._html(outputs, positions), "text/html; charset=utf-8")
-        resources = _Resources(self.assets, {_PAGE: own})
+        resources = Mirror(self.assets, {_PAGE: own})
         with self.browser.page(
             javascript=True, width=self.width, scale=self.scale, resources=resources
         ) as page:
@@ -300,40 +300,12 @@ class Screen:
         if scripted and ink(picture) < self.min_ink and time.monotonic() + self.settle < end:
             page.wait_for_timeout(self.settle * 1000)
             picture = _steady(page, element, end, shots=2)
-        picture = _trim(picture, round(_MARGIN * self.scale))
+        picture = trim(picture, round(_MARGIN * self.scale))
         if ink(picture) < self.min_ink:
             return Shot(reason=Reason.BLANK_IMAGE, detail=f"ink {ink(picture):.4f}")
         encoded = io.BytesIO()
         picture.save(encoded, "PNG")
         return Shot(Image(encoded.getvalue(), "png", *picture.size))
-
-
-class _Resources(Mapping[str, Asset]):
-    """What a page may load: its own document, and the folder that stands for the network."""
-
-    def __init__(self, folder: Path | None, own: Mapping[str, Asset]) -> None:
-        self._folder = folder
-        self._own = own
-
-    def __getitem__(self, name: str) -> Asset:
-        if name in self._own:
-            return self._own[name]
-        url = urlsplit(name)
-        if self._folder is None or url.scheme not in ("http", "https") or not url.hostname:
-            raise KeyError(name)
-        base = self._folder.resolve()
-        file = base.joinpath(url.hostname, unquote(url.path).lstrip("/")).resolve()
-        if not file.is_relative_to(base) or not file.is_file():
-            raise KeyError(name)
-        # npm addresses such as `vega@5` have no suffix; what pages load from there are scripts.
-        media_type = mimetypes.guess_type(file.name)[0] or "text/javascript"
-        return Asset(file.read_bytes(), media_type)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._own)
-
-    def __len__(self) -> int:
-        return len(self._own)
 
 
 def _steady(page: Page, element: Locator, end: float, *, shots: int) -> Pillow.Image:
@@ -411,24 +383,3 @@ def _blocked(urls: Sequence[str], exporter: HTMLExporter, page: bytes) -> list[s
     # The template asks for require.js always; what it would do for nobody is no loss.
     required = b"require(" in page or b"require.config" in page
     return others or (found if required else [])
-
-
-def _trim(picture: Pillow.Image, margin: int) -> Pillow.Image:
-    """Cut off what surrounds a figure, but for a margin, where all four corners have one colour."""
-    pixels = np.asarray(picture)
-    corners = pixels[[0, 0, -1, -1], [0, -1, 0, -1]]
-    if (corners != corners[0]).any():
-        return picture
-    drawn = (pixels != corners[0]).any(axis=2)
-    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
-    if not len(rows):
-        return picture
-    height, width = drawn.shape
-    return picture.crop(
-        (
-            max(0, int(columns[0]) - margin),
-            max(0, int(rows[0]) - margin),
-            min(width, int(columns[-1]) + 1 + margin),
-            min(height, int(rows[-1]) + 1 + margin),
-        )
-    )
