@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import IO, Any, BinaryIO, Literal, TypeAlias, cast
 
 from dsvl_data import storage
@@ -132,10 +132,26 @@ def read_bytes(ref: DocumentRef) -> bytes:
     span = _span(ref)
     if meta["form"] == "whole" and "base" not in meta:
         return read_span(span, MAX_MEMBER_BYTES)
-    header = [(meta["header"][0], meta["header"][1])] if "header" in meta else []
+    header = _header(span, *meta["header"]) if "header" in meta else b""
     joined = [(offset, size) for offset, size in meta.get("joined", ())]
     own = ref.size - sum(size for _, size in joined)
-    return b"".join(read_ranges(span, [*header, (ref.offset, own), *joined]))
+    ranges = [(ref.offset, own), *joined]
+    if joined and span.packing:
+        content = _unpacked(span)
+        return b"".join(content[offset : offset + size] for offset, size in ranges)
+    return header + b"".join(read_ranges(span, ranges))
+
+
+@lru_cache(maxsize=1)
+def _unpacked(span: Span) -> bytes:
+    # What is joined lies far apart: by position, each record would unpack it all anew.
+    return read_span(span, MAX_MEMBER_BYTES)
+
+
+@lru_cache(maxsize=8)
+def _header(span: Span, offset: int, size: int) -> bytes:
+    # Kept: to go back to the start of a packed file costs unpacking it anew.
+    return read_ranges(span, [(offset, size)])[0]
 
 
 def approach(ref: DocumentRef) -> None:
@@ -389,8 +405,9 @@ def _examples(source: _Source, rows: Rows) -> Iterator[DocumentRef]:
 def _elements(source: _Source, rows: Rows) -> Iterator[DocumentRef]:
     join = None
     if rows.joined is not None:
-        if source.base:
-            raise DocumentError(Reason.UNREADABLE, "joined records of a compressed tar: unpack it")
+        if source.base or (source.span.packing and source.size > MAX_MEMBER_BYTES):
+            detail = "annotations far from their image in a packed file of this size: unpack it"
+            raise DocumentError(Reason.UNREADABLE, detail)
         join = Join(rows.joined)
         with closing(source.open()) as stream, closing(source.open()) as payload:
             join.index(stream, payload)

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
-from dsvl_data.read import json_elements, tfrecord
+from dsvl_data.read import json_elements, streams, tfrecord
 from dsvl_data.read.csv_records import csv_cells, csv_ranges
 from dsvl_data.read.json_elements import elements
 from dsvl_data.read.published.reader import Record, Rows
@@ -344,6 +344,20 @@ def test_a_quote_that_nobody_closes_costs_its_own_line(tmp_path: Path) -> None:
     assert list(records_of(tmp_path, headless).values()) == [
         {"a": "甲", "b": "乙"}, {"a": "丙", "b": "丁"}, Reason.BAD_ENCODING,
     ]  # fmt: skip
+
+
+def test_a_packed_table_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "name,n\n" + "".join(f"row,{n}\n" for n in range(50_000))
+    (tmp_path / "x.csv.zst").write_bytes(zstd(text.encode()))
+    rows = Rows(("*.csv",))
+    refs = refs_of(tmp_path, rows)
+    starts = []
+    restart = streams._Zstd._restart
+    monkeypatch.setattr(
+        streams._Zstd, "_restart", lambda stream: (starts.append(1), restart(stream))
+    )
+    assert [load(ref, rows)["n"] for ref in refs[-500:]] == [str(n) for n in range(49_500, 50_000)]
+    assert len(starts) <= 2  # the header, then the rows
 
 
 def test_parquet_rows_with_nested_columns(tmp_path: Path) -> None:
