@@ -19,7 +19,6 @@ from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.json_elements import Element, elements
 from dsvl_data.read.streams import Stream
 
-
 # Most joins are made to parse one record, and index nothing.
 _NO_HASHES = np.zeros(0, np.int64)
 _NO_PLACES = np.zeros((0, 2), np.int64)

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NamedTuple
 
+from dsvl_data.language import UNDETERMINED
 from dsvl_data.layout.reading_order import reading_order
 from dsvl_data.layout.shapes import Ends, Shape
 from dsvl_data.layout.writing import has_cjk, language_of_script
@@ -35,6 +36,7 @@ from dsvl_data.sample import Image, Role, Segment, Text
 
 VARIANTS = {"full": 0.6, "boxes": 0.2, "region": 0.2}
 THRESHOLDS = {"legible": 0.5}
+_TELLING = 30  # letters
 # How much of the box that a question names may belong to other texts.
 _FOREIGN = 0.15
 #: More than the densest page of any of these sets; comparing them all could take minutes.
@@ -161,10 +163,19 @@ def _convert(
     text = "\n".join([line.text for line in readable])
     yield Item(
         _form(form, picture, readable, marks, choice),
-        language=language_of_script(text) or language,
+        language=language_of(text, language),
         scores={"legible": share},
         details={"texts": str(len(marks))},
     )
+
+
+def language_of(text: str, usual: str = "") -> str:
+    """Return the language that the script tells, else the usual one of the set.
+
+    Empty, which has it identified, only for texts of some length: of a word or two nobody knows.
+    """
+    told = language_of_script(text) or usual
+    return told or ("" if sum(map(str.isalpha, text)) >= _TELLING else UNDETERMINED)
 
 
 def _placed(found: Marks, picture: Image) -> Iterator[Mark]:

@@ -30,15 +30,14 @@ from dsvl_data.read.published.scene_text import (
     VARIANTS,
     Marks,
     keyword_prompt,
+    language_of,
     question,
     scene_text,
 )
 from dsvl_data.sample import Text
 
-_ILLEGIBLE = ("###", "*", ".", "")
 
-
-def _word(value: object, illegible: tuple[str, ...] = _ILLEGIBLE[:1]) -> str:
+def _word(value: object, illegible: tuple[str, ...] = ("###",)) -> str:
     """A transcription in one line; empty where the set says that nobody can read it."""
     # Nearly all are printable, and need no cleaning; a double blank within is rare too.
     if isinstance(value, str) and value.isprintable() and "  " not in value:
@@ -267,7 +266,7 @@ def _cut_out(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Ite
     text = required_text(record, "text")
     if len(pictures) != 1:
         raise DocumentError(Reason.BAD_RECORD, "it names no picture")
-    yield Item([pictures[0], Text(text)])
+    yield Item([pictures[0], Text(text)], language=language_of(text))
 
 
 def _picture_of_row(record: Record) -> list[str]:

@@ -45,7 +45,7 @@ def found(*texts: tuple[Any, ...], size: tuple[float, float] = (0, 0)) -> Marks:
 
 
 def convert(
-    marks: Marks, variant: str = "full", draw: float = 0.25, legible: float = 0.5, **options: bool
+    marks: Marks, variant: str = "full", draw: float = 0.25, legible: float = 0.5, **options: Any
 ) -> list[Item | Left]:
     def given(record: Record) -> Marks:
         return marks
@@ -73,7 +73,7 @@ def test_full_is_the_picture_and_its_lines_in_reading_order() -> None:
     assert list(item.segments) == [PICTURE, Text("SHAKE SHACK\nburgers")]
     assert item.segments[0] is PICTURE
     assert item.scores["legible"] == pytest.approx(0.99, abs=0.01)
-    assert item.language == ""
+    assert item.language == "und"  # three words tell nobody
 
 
 def test_boxes_are_asked_for_and_stand_behind_each_line() -> None:
@@ -197,6 +197,13 @@ def test_chinese_makes_lines_of_its_own_and_tells_its_language() -> None:
     item = only(convert(found(*row)))
     assert item.segments[1] == Text("营业时间\n10:00 to")
     assert item.language == "zh"
+
+
+def test_a_text_of_some_length_has_its_language_identified() -> None:
+    line = ("The quick brown fox jumps over the lazy dog", 0, 0, 900, 40)
+    assert only(convert(found(line))).language == ""
+    assert only(convert(found(("Fox", 0, 0, 90, 40)), language="en")).language == "en"
+    assert only(convert(found(("狐狸", 0, 0, 90, 40)), language="en")).language == "zh"
 
 
 def test_annotated_lines_are_not_joined() -> None:

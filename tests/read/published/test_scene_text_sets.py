@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,17 @@ def test_icdar_2015(tmp_path: Path) -> None:
     assert reasons(found[f"{prefix}2.txt"])[2:] == ["illegible"]
     assert reasons(found[f"{prefix}3.txt"]) == ["no_text"]
     assert reasons(found[f"{prefix}4.txt"]) == ["illegible"]
+
+
+def test_icdar_2015_as_it_is_downloaded(tmp_path: Path) -> None:
+    line = "10,17,90,19,90,41,10,39,Exit\r\n"
+    with zipfile.ZipFile(tmp_path / "ch4_training_images.zip", "w") as archive:
+        archive.writestr("img_7.jpg", jpeg())
+    gt = tmp_path / "ch4_training_localization_transcription_gt.zip"
+    with zipfile.ZipFile(gt, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("gt_img_7.txt", line)
+    found = run("icdar2015", tmp_path)
+    assert text_of(found[f"{gt.name}!gt_img_7.txt"]) == "Exit"
 
 
 def test_mlt_17(tmp_path: Path) -> None:
