@@ -26,7 +26,7 @@ from dsvl_data.pipeline import (
     Pipeline,
     Settings,
 )
-from dsvl_data.read.archives import list_documents, list_files, read_bytes
+from dsvl_data.read.archives import approach, list_documents, list_files, read_bytes
 from dsvl_data.read.blocks import TextBlock
 from dsvl_data.read.html_blocks import read_blocks, uses_tex
 from dsvl_data.read.main_content import main_content
@@ -175,6 +175,7 @@ PIPELINE = Pipeline(
     options=TextOptions,
     source=list_texts,
     reader=read_bytes,
+    approach=approach,
     converter=TextConverter,
     partition_size=1024,
     batch_size=32,
