@@ -35,7 +35,8 @@ from dsvl_data.read.image_places import Places, checked_name, in_folder
 from dsvl_data.read.pictures import to_image
 from dsvl_data.read.published import READERS
 from dsvl_data.read.published.reader import Choice, Item, Left, Reader
-from dsvl_data.read.records import approach, failed_ref, list_records, parse_record, read_bytes
+from dsvl_data.read.record_sources import failed_ref
+from dsvl_data.read.records import approach, list_records, parse_record, read_bytes
 from dsvl_data.read.streams import Span, read_span
 from dsvl_data.sample import Image, Sample, Segment, Text
 

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.archives import tar_members
-from dsvl_data.read.records import zip_members
+from dsvl_data.read.record_sources import zip_members
 from dsvl_data.read.streams import Span
 
 _PICTURES = (
