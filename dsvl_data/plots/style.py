@@ -111,7 +111,8 @@ DESIGNS: Mapping[str, Design] = {
     "vega_card": Design(
         "vega_lite",
         settings={"background": "#eef1f5", "view": {"fill": "#ffffff", "stroke": None},
-                  "axis": {"gridColor": "#d9dee6", "domain": False, "ticks": False, "labelPadding": 9,
+                  "axis": {"gridColor": "#d9dee6", "domain": False, "ticks": False,
+                           "labelPadding": 9,
                            "labelColor": "#4b5563", "titleColor": "#374151"}},
         grid=True,
     ),
