@@ -10,7 +10,9 @@ with `.pdf` and a version), wherever they lie and however many there are; source
 joined by id. In a plain folder an article is a folder with TeX files (and all that is below it),
 an archive (`.tar.gz`, `.tgz`, `.tar`, `.zip`), or a single gzipped TeX file (`.gz`); its PDF may
 lie beside it (under its name, or arXiv's id and version), or in a folder among the figures, where
-`article_source.own_pdfs` finds it.
+`article_source.own_pdfs` finds it. Two papers in one folder are one article, as a submission is on
+arXiv: the PDF that is taken decides whose pages are kept, and the other main file is told in the
+ledger (`beside_article`). Papers that are each to be converted lie in folders of their own.
 """
 
 from __future__ import annotations
