@@ -30,10 +30,11 @@ from dsvl_data.sample import Sample
 from pipelines.interleaved import PIPELINE, InterleavedConverter, InterleavedOptions
 
 ROUNDS, PAGES = 7, 40
-TEXT = """the of and to in a is that for it as was with be by on not he his but at are this have
-    from or had an they which one you were all her she there would their we him been has when who will
-    no more if out so up said what its about than into them can only other time new some river
-    harbour lantern granite meadow copper orchard signal anchor velvet winter timber"""
+TEXT = """the of and to in a is that for it as was with be by on not he his but at are this
+have from or had an they which one you were all her she there would their we him
+been has when who will no more if out so up said what its about than into them can
+only other time new some river harbour lantern granite meadow copper orchard signal
+anchor velvet winter timber"""
 WORDS = TEXT.split()
 
 

@@ -12,7 +12,7 @@ begins like a caption. Links are their text.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 
 from lxml import etree
@@ -20,6 +20,13 @@ from lxml import etree
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.blocks import Block, LostBlock, PictureBlock, TextBlock
 from dsvl_data.read.html_formulas import DRAWN, FORMULAS, Formula, formula_of, split_formulas
+from dsvl_data.read.html_lines import (
+    list_item,
+    plain,
+    prefixed,
+    without_empty_sections,
+    written,
+)
 from dsvl_data.read.html_pictures import (
     caption_of,
     emoji_of,
@@ -124,7 +131,7 @@ class _Walk:
     def run(self, root: etree._Element) -> list[Block]:
         self._children(root)
         self._end()
-        return _without_empty_sections(self._blocks)
+        return without_empty_sections(self._blocks)
 
     def _children(self, source: etree._Element) -> None:
         if text := source.text:
@@ -228,7 +235,7 @@ class _Walk:
             self._line.append(("break", ""))
             return
         if self._line:
-            text = _written(self._line)
+            text = written(self._line)
             self._line = []
             if text and not self._tie(text):
                 self._blocks.append(TextBlock("paragraph", text))
@@ -261,7 +268,7 @@ class _Walk:
         outer, self._line, was_flat = self._line, [], self._flat
         self._flat = True
         self._children(source)
-        text = join_pieces(_plain(self._line), line_break=line_break)
+        text = join_pieces(plain(self._line), line_break=line_break)
         self._line, self._flat = outer, was_flat
         return text.replace("\n", " ")
 
@@ -354,7 +361,7 @@ class _Walk:
                     texts.append(block)
                     continue
                 if texts:  # up to a picture, or all there is
-                    items.append(_item(texts, marker))
+                    items.append(list_item(texts, marker))
                     marker, texts = " " * len(marker), []
                 if block is not None:
                     end()
@@ -413,7 +420,7 @@ class _Walk:
                 continue
             if texts:
                 text = "\n\n".join(each.markdown for each in texts)
-                lines.append(_prefixed(text, ": ", "  ") if name == "dd" else f"\n{text}")
+                lines.append(prefixed(text, ": ", "  ") if name == "dd" else f"\n{text}")
                 texts = []
             if block is not None:
                 end()
@@ -424,7 +431,7 @@ class _Walk:
 
         def end() -> None:
             if quoted:
-                text = _prefixed("\n\n".join(quoted), "> ", "> ")
+                text = prefixed("\n\n".join(quoted), "> ", "> ")
                 self._blocks.append(TextBlock("paragraph", text))
                 quoted.clear()
 
@@ -512,7 +519,7 @@ class _Walk:
                 else:
                     self._waiting.append(block)
             if texts:
-                text = _prefixed("\n\n".join(texts), f"[^{label}]: ", "    ")
+                text = prefixed("\n\n".join(texts), f"[^{label}]: ", "    ")
                 self._blocks.append(TextBlock("paragraph", text))
             self._end()
             return True
@@ -575,76 +582,9 @@ def _class_set(value: str) -> frozenset[str]:
     return frozenset(value.split())
 
 
-def _evened(text: str) -> str:
-    """ASCII text with its white space collapsed, that at its ends to one space."""
-    core = " ".join(text.split())
-    if not core:
-        return " "
-    if text[0].isspace():
-        core = " " + core
-    return core + " " if text[-1].isspace() else core
-
-
-def _written(line: list[tuple[str, str]]) -> str:
-    """A line of text as Markdown."""
-    line = _plain(line)
-    if len(line) == 1 and line[0][0] == "text" and line[0][1].isascii():
-        return escape_line_start(escape(line[0][1].strip()))
-    text = join_pieces(line)
-    if "\n" in text:
-        return "\n".join(escape_line_start(each) for each in text.split("\n"))
-    return escape_line_start(text) if text else ""
-
-
-def _plain(line: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The line with nothing in its texts that is not seen."""
-    return [(kind, _seen(value) if kind == "text" else value) for kind, value in line]
-
-
-def _seen(text: str) -> str:
-    text = clean_text(text)
-    if text.isascii():  # what is not may end lines between wide characters
-        return _evened(text)
-    # A no-break space says where lines are not broken, which nobody asks here.
-    return text.replace("\u00a0", " ")
-
-
-def _item(texts: Sequence[TextBlock], marker: str) -> str:
-    text = texts[0].markdown
-    for block in texts[1:]:
-        # Nested lists follow their line closely; other blocks stand apart.
-        text += ("\n" if block.kind == "list" else "\n\n") + block.markdown
-    return _prefixed(text, marker, " " * len(marker))
-
-
-def _prefixed(text: str, first: str, rest: str) -> str:
-    lines = text.split("\n")
-    tail = [rest + line if line or rest.strip() else line for line in lines[1:]]
-    return "\n".join(
-        line.rstrip() if not line.strip() else line for line in [first + lines[0], *tail]
-    )
-
-
 def _label(label: str) -> str:
     return re.sub(r"[\[\]\s^]+", "", label)
 
 
 def _short(path: str) -> str:
     return path if len(path) < 200 else path[:60] + "..."
-
-
-def _without_empty_sections(blocks: Sequence[Block]) -> list[Block]:
-    """Leave out headings of sections in which nothing is left."""
-    kept: list[Block] = []
-    level = 6 + 1  # of the heading after this block, if nothing stands between; 0 at the end
-    follows = 0
-    for block in reversed(blocks):
-        if isinstance(block, TextBlock) and block.kind == "heading":
-            if follows <= block.level and follows != level:
-                continue
-            follows = block.level
-        elif not isinstance(block, LostBlock):
-            follows = level
-        kept.append(block)
-    kept.reverse()
-    return kept
