@@ -16,6 +16,8 @@ from dsvl_data.plots.wording import BOX, COUNT, JOIN, RANGE, SIZE, note, title, 
 _POINTS = 40
 _BUBBLES = 20
 _MAX_GROUPS = 5
+#: A bubble with less than this part of the largest one's area is a dot.
+_SIZES = 60
 
 
 def scatter(facts: Facts, kind: ChartKind, rng: random.Random) -> Chart | None:
@@ -28,14 +30,16 @@ def scatter(facts: Facts, kind: ChartKind, rng: random.Random) -> Chart | None:
     groups = [c for c in facts.categories if c not in columns and len(set(c.values)) <= _MAX_GROUPS]
     column = rng.choice(groups) if groups and rng.random() < 0.7 else None
     rows = facts.rows_with([*columns, column] if column else columns)
-    if kind == "bubble" and min(f.numbers(columns[2], rows), default=Decimal(0)) <= 0:
-        return None
     most = _BUBBLES if kind == "bubble" else _POINTS
     sampled = len(rows) > most
     if sampled:
         rows = sorted(rng.sample(rows, most))
     if len(rows) < 5:
         return None
+    if kind == "bubble":
+        sizes = f.numbers(columns[2], rows)
+        if min(sizes) <= 0 or max(sizes) > _SIZES * min(sizes):
+            return None
     words, series, short = facts.words, [], ""
     for place, c in enumerate(columns):
         values = f.numbers(c, rows)
@@ -57,9 +61,11 @@ def scatter(facts: Facts, kind: ChartKind, rng: random.Random) -> Chart | None:
     n, total = len(rows), facts.table.total
     remark = note(words, ("sample" if sampled else "part", n if n < total else 0, total))
     if kind == "bubble":
-        sizes = [v for v in series[2].values if v is not None]
+        shown_sizes = [v for v in series[2].values if v is not None]
         size = SIZE[words].format(
-            name=series[2].name, low=write_number(min(sizes)), high=write_number(max(sizes))
+            name=series[2].name,
+            low=write_number(min(shown_sizes)),
+            high=write_number(max(shown_sizes)),
         )
         remark = JOIN[words].join(filter(None, (size, remark)))
     return Chart(

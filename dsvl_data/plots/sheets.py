@@ -96,13 +96,14 @@ def _grouped(facts: Facts, rng: random.Random) -> Sheet | None:
         return None
     groups = f.grouped(category, facts.rows_with([category]))
     names = list(groups)[:4] if len(groups) > 4 else list(groups)
+    bold = rng.random() < 0.5
     grid = [[_Cell(c.name, head=True) for c in (category, *others)]]
     for name in names:
         rows = groups[name][: rng.randint(2, 4)]
         for number, row in enumerate(rows):
             line = [_cell(c, row, rng) for c in others]
             if not number:
-                line.insert(0, _Cell(name, rows=len(rows), head=rng.random() < 0.5))
+                line.insert(0, _Cell(name, rows=len(rows), head=bold))
             grid.append(line)
     return _sheet(facts, "grouped", grid, 1, [category, *others], rng)
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
 from dsvl_data.plots.chart import Chart
-from dsvl_data.plots.fonts import families_for
+from dsvl_data.plots.fonts import families_for, text_width
+from dsvl_data.plots.values import write_number
 
 Backend: TypeAlias = Literal["matplotlib", "vega_lite"]
 Legend: TypeAlias = Literal["right", "bottom", "top"]
@@ -165,18 +166,28 @@ def choose_style(chart: Chart, rng: random.Random, designs: Sequence[str] = ()) 
     crowded = chart.kind in ("scatter", "bubble", "box", "stacked_area", "multi_line")
     always = chart.kind in ("pie", "donut", "histogram", "heat_map")
     titled = rng.random() < 0.85
+    families = families_for(chart.texts, rng)
+    font_size = rng.choice((9.0, 10.0, 11.0))
+    labelled = always or (few and not crowded and rng.random() < 0.65)
+    commas = rng.random() < 0.5
+    if chart.kind == "grouped_bar":
+        # A number wider than its bar would stand on the next one.
+        bar = width * 0.62 * 0.8 / (rows * series)
+        texts = [write_number(v, commas=commas) for s in chart.series for v in s.values if v]
+        widest = max(text_width(text, families, font_size * 0.9) for text in texts)
+        labelled = labelled and widest * 96 / 72 <= bar
     return Style(
         design=name,
-        families=families_for(chart.texts, rng),
+        families=families,
         palette=tuple(palette),
         width=max(width, 680) if wide else width,
         height=height,
         scale=rng.choice((1.0, 1.25, 1.5)),
-        font_size=rng.choice((9.0, 10.0, 11.0)),
+        font_size=font_size,
         grid=design.grid if design.grid is not None else rng.random() < 0.5,
         legend=_legend(chart, titled, rng),
-        labelled=always or (few and not crowded and rng.random() < 0.65),
-        commas=rng.random() < 0.5,
+        labelled=labelled,
+        commas=commas,
         titled=titled,
         left_title=rng.random() < 0.3,
         bold_title=rng.random() < 0.4,
