@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsvl_data.outcome import DocumentError, Reason
@@ -213,6 +213,7 @@ def bodies(draw_: st.DrawFn, depth: int = 3) -> str:
     return " ".join(parts)
 
 
+@settings(max_examples=60, deadline=None)
 @given(bodies())
 def test_every_word_is_kept_once_and_every_picture_is_shown(body: str) -> None:
     blocks = read(f"<p>first</p>{body}<p>last</p>")
