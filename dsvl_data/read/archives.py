@@ -3,7 +3,7 @@
 In: the `InputSpec`s of a recipe. Out: `DocumentRef`s in a stable order (by POSIX path within
 the input, then by position inside the file), and the bytes of each. Nothing is unpacked and no
 payload is looked at: a member of a tar and a line of JSON are byte ranges of their file (of what
-it inflates to, where it ends in `.gz`), a Parquet row is a row group and a row.
+it unpacks to, where it ends in `.gz` or `.zst`), a Parquet row is a row group and a row.
 
 What looks like a document and cannot be read (a damaged or compressed tar, a link that leads
 out of the input) is listed all the same, and its reading fails with the reason: so the ledger
@@ -29,13 +29,15 @@ from dsvl_data.outcome import DocumentError, Reason, UserError
 from dsvl_data.pipeline import DocumentRef, InputSpec
 from dsvl_data.read import gzips
 from dsvl_data.read.gzips import inflate, open_stream, read_range
+from dsvl_data.read.streams import Span, open_span, packing_of, read_ranges, read_span
+from dsvl_data.read.zips import MAX_MEMBER_BYTES
 from dsvl_data.storage import StoredFile
 
 _COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
-_OTHER_COMPRESSIONS = (".bz2", ".xz", ".zst", ".lz4", ".zip", ".7z")
+_OTHER_COMPRESSIONS = (".bz2", ".xz", ".lz4", ".zip", ".7z")
 _JSON_LINES = (".jsonl", ".ndjson")
 _PARQUET = (".parquet", ".pq")
-_GZIP = ".gz"
+_PACKED = (".gz", ".zst")
 _CHUNK = 8 << 20
 _ROWS_AT_ONCE = 32
 #: Why a link is not followed, by what `storage.find_files` says of it.
@@ -58,7 +60,7 @@ def list_documents(
     A file whose name ends with one of `suffixes` (lower case, with the dot) is a document, and
     so is each such member of an uncompressed tar. With `column`, each row of a JSON-lines or
     Parquet file is one too: the string (or bytes) in that field. All but Parquet and tars may
-    be gzipped (`.gz` after the name). Raises `InputError` when an
+    be packed by gzip or zstd (`.gz`, `.zst` after the name). Raises `InputError` when an
     input is missing, lacks the column, or shares document ids with another input.
     """
     datasets = [spec.dataset for spec in inputs]
@@ -115,6 +117,8 @@ def read_bytes(ref: DocumentRef) -> bytes:
             record = _record(ref.path, ref.offset, ref.size)
             _record.cache_clear()  # it may be large, and nobody asks again
             return _json_cell(record, column)
+        if "zstd" in ref.meta:
+            return read_span(Span(ref.path, ref.offset, ref.size, "zstd"), MAX_MEMBER_BYTES)
         data = storage.read_bytes(ref.path, ref.offset, ref.size)
     except OSError as error:
         raise DocumentError(Reason.UNREADABLE, f"{ref.path}: {error}") from error
@@ -132,6 +136,9 @@ def approach(ref: DocumentRef) -> None:
     if "row_group" in ref.meta:
         with suppress(DocumentError):
             _parquet_cell(ref)
+    elif "column" in ref.meta and _is_zstd(ref.path):
+        with suppress(DocumentError):
+            read_ranges(Span(ref.path, packing="zstd"), [(ref.offset, 0)])
     elif "column" in ref.meta:
         gzips.approach(ref.path, ref.offset)
 
@@ -178,10 +185,11 @@ def tar_members(path: str) -> Iterator[tuple[str, int, int]]:
 def json_lines(path: str) -> Iterator[tuple[int, int, int]]:
     """Yield (line number from 0, offset, length) of each line that is not blank.
 
-    Of a file that ends in `.gz`, offsets are those of what it inflates to; `DocumentError`
-    where it is damaged or inflates without end.
+    Of a file that ends in `.gz` or `.zst`, offsets are those of what it unpacks to;
+    `DocumentError` where it is damaged or unpacks without end.
     """
-    with closing(open_stream(path)) as file:
+    packed = Span(path, packing="zstd")
+    with closing(open_span(packed) if _is_zstd(path) else open_stream(path)) as file:
         yield from line_ranges(file.read)
 
 
@@ -213,7 +221,7 @@ def _documents(
     rows = () if column is None else (*_JSON_LINES, *_PARQUET)
     for file in list_files(spec):
         name = file.relative.lower()
-        bare = name.removesuffix(_GZIP)
+        bare, packing = packing_of(name)
         if file.link:
             if file.link == "folder" or bare.endswith((*suffixes, *rows, ".tar")):
                 yield _failed(spec, file, *refusal(file))
@@ -223,20 +231,26 @@ def _documents(
             detail = f"{file.relative}: members of a compressed tar have no offset; decompress it"
             yield _failed(spec, file, Reason.UNREADABLE, detail)
         elif bare.endswith(suffixes):
-            meta = {"gzip": True} if bare != name else {}
+            meta = {packing: True} if packing else {}
             yield _ref(spec, file, "", 0, file.size, **meta)
         elif column is not None and bare.endswith(_JSON_LINES):
             yield from _line_refs(spec, file, column)
         elif column is not None and name.endswith(_PARQUET):
             yield from _parquet_refs(spec, file, column)
         elif name.endswith(".zip") or _compressed(name, (*suffixes, *rows)):
-            detail = f"{file.relative}: this compression is not read; decompress it, or use gzip"
+            detail = (
+                f"{file.relative}: this compression is not read; decompress it, or use gzip or zstd"
+            )
             yield _failed(spec, file, Reason.UNREADABLE, detail)
+
+
+def _is_zstd(path: str) -> bool:
+    return path.lower().endswith(".zst")
 
 
 def _compressed(name: str, suffixes: tuple[str, ...]) -> bool:
     bare, dot, compression = name.rpartition(".")
-    return dot + compression in (*_OTHER_COMPRESSIONS, _GZIP) and bare.endswith(suffixes)
+    return dot + compression in (*_OTHER_COMPRESSIONS, *_PACKED) and bare.endswith(suffixes)
 
 
 def _ref(
@@ -266,7 +280,7 @@ def _tar_refs(
     times: dict[str, int] = {}
     try:
         for name, offset, size in tar_members(file.path):
-            bare = name.lower().removesuffix(_GZIP)
+            bare, packing = packing_of(name.lower())
             if not bare.endswith((*suffixes, *rows)):
                 continue
             times[name] = times.get(name, 0) + 1
@@ -276,7 +290,7 @@ def _tar_refs(
                 detail = f"{name}: rows of a table within a tar are not read; unpack the tar"
                 yield _failed(spec, file, Reason.UNREADABLE, detail, part)
             elif bare != name.lower():
-                yield _ref(spec, file, part, offset, size, gzip=True)
+                yield _ref(spec, file, part, offset, size, **{packing: True})
             else:
                 yield _ref(spec, file, part, offset, size)
     except (tarfile.TarError, ValueError, EOFError) as error:
@@ -371,7 +385,11 @@ def _group_facts(path: str, group: int, columns: tuple[str, ...]) -> list[dict[s
 def _record(path: str, offset: int, size: int) -> Any:
     """The decoded JSON of a line: asked for twice, for its facts and for its document."""
     try:
-        return json.loads(read_range(path, offset, size))
+        if _is_zstd(path):
+            line = read_ranges(Span(path, packing="zstd"), [(offset, size)])[0]
+        else:
+            line = read_range(path, offset, size)
+        return json.loads(line)
     except (ValueError, RecursionError) as error:
         raise DocumentError(Reason.BAD_JSON, str(error)) from error
 

@@ -216,15 +216,30 @@ class _Zstd:
         self._window = _Window(self._span)
         self._source = pa.CompressedInputStream(pa.PythonFile(self._window, "r"), "zstd")
         self._position = 0
+        self._damage: DocumentError | None = None
 
     def read(self, size: int) -> bytes:
-        try:
-            data: bytes = self._source.read(size)
-        except (OSError, pa.ArrowException) as error:
-            raise DocumentError(Reason.BAD_ARCHIVE, f"zstd: {error}") from error
-        self._position += len(data)
+        """Return the next bytes; fewer before damage, which the next call tells."""
+        pieces: list[bytes] = []
+        left = size
+        while left and (piece := self._read_some(min(left, _BLOCK), told=not pieces)):
+            pieces.append(piece)
+            left -= len(piece)
         _check_ratio(self._position, self._window.tell())
-        return data
+        return b"".join(pieces)
+
+    def _read_some(self, size: int, *, told: bool) -> bytes:
+        if self._damage is None:
+            try:
+                data: bytes = self._source.read(size)
+            except (OSError, pa.ArrowException) as error:
+                self._damage = DocumentError(Reason.BAD_ARCHIVE, f"zstd: {error}")
+            else:
+                self._position += len(data)
+                return data
+        if told:
+            raise self._damage
+        return b""
 
     def seek(self, position: int) -> None:
         if position < self._position:

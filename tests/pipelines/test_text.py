@@ -6,6 +6,7 @@ import gzip
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +19,10 @@ from pipelines.text import PIPELINE, TextConverter, TextOptions, decode_text, li
 from pipelines.text_chunks import cut
 
 ENGLISH = "The river rises in the hills. It is slow, brown and older than the town on its banks."
-CHINESE = "这条河从山里流下来，水流得很慢，颜色发黄，比岸边的城市还要老。每年春天，它都会漫上田地，人们就把牛赶到高处去。"
+CHINESE = (
+    "这条河从山里流下来，水流得很慢，颜色发黄，比岸边的城市还要老。"
+    "每年春天，它都会漫上田地，人们就把牛赶到高处去。"
+)
 
 
 def convert(folder: Path, **options: object) -> tuple[list[Sample], list[Dropped], list[str]]:
@@ -62,6 +66,8 @@ def test_files_rows_and_crawls_become_samples_with_language_and_scores(tmp_path:
     lines = "\n".join(json.dumps(row) for row in rows).encode()
     (tmp_path / "c.jsonl").write_bytes(lines)
     (tmp_path / "d.jsonl.gz").write_bytes(gzip.compress(lines))
+    (tmp_path / "g.jsonl.zst").write_bytes(pa.compress(lines, "zstd", asbytes=True))
+    (tmp_path / "h.txt.zst").write_bytes(pa.compress(CHINESE.encode(), "zstd", asbytes=True))
     pages = wet(("http://a/", ENGLISH + " Two."), ("http://b/", CHINESE))
     (tmp_path / "e.warc.wet").write_bytes(b"".join(pages))
     (tmp_path / "f.warc.wet.gz").write_bytes(b"".join(map(gzip.compress, pages)))
@@ -71,15 +77,18 @@ def test_files_rows_and_crawls_become_samples_with_language_and_scores(tmp_path:
     by_uri = {sample.source.uri: sample for sample in samples}
     assert list(by_uri) == [
         "a.txt", "b.txt", "c.jsonl#0", "c.jsonl#1", "d.jsonl.gz#0", "d.jsonl.gz#1",
+        "g.jsonl.zst#0", "g.jsonl.zst#1", "h.txt.zst",
         "e.warc.wet#1", "e.warc.wet#2", "f.warc.wet.gz#1", "f.warc.wet.gz#2",
     ]  # fmt: skip
-    assert by_uri["b.txt"].text == CHINESE
+    assert by_uri["b.txt"].text == by_uri["h.txt.zst"].text == CHINESE
     assert [by_uri[uri].language for uri in ("a.txt", "b.txt")] == ["en", "zh"]
     assert by_uri["f.warc.wet.gz#2"].provenance.details["address"] == "http://b/"
     assert by_uri["a.txt"].scores["characters"] == len(ENGLISH)
     assert by_uri["a.txt"].scores["language_confidence"] > 0.5
     assert failed == [
-        f"{name}#{row} bad_json" for name in ("c.jsonl", "d.jsonl.gz") for row in (2, 3)
+        f"{name}#{row} bad_json"
+        for name in ("c.jsonl", "d.jsonl.gz", "g.jsonl.zst")
+        for row in (2, 3)
     ]
     assert not drops
 

@@ -243,13 +243,24 @@ def test_gzip_bombs_and_damage_are_documents_with_a_reason(tmp_path: Path) -> No
 
 
 def test_what_is_packed_in_another_way_is_accounted_for(tmp_path: Path) -> None:
-    names = ["a.txt.zst", "b.zip", "c.jsonl.bz2", "d.parquet.gz", "e.md.xz", "f.gz"]
+    names = ["a.txt.lz4", "b.zip", "c.jsonl.bz2", "d.parquet.gz", "e.md.xz", "f.gz"]
     for name in names:
         write(tmp_path / name)
     make_tar(tmp_path / "x.tar", [("rows.jsonl", b"{}"), ("rows.md", b"")])
     refs = listed(tmp_path, column="t")
     assert [ref.uri for ref in refs] == [*names[:4], "x.tar!rows.jsonl"]
     assert {reason(ref) for ref in refs} == {Reason.UNREADABLE}
+
+
+def test_damage_in_zstd_is_told_after_what_is_sound(tmp_path: Path) -> None:
+    lines = b"".join(json.dumps({"t": f"{n} {'x' * 99}"}).encode() + b"\n" for n in range(9999))
+    packed = pa.compress(lines, "zstd", asbytes=True)
+    (tmp_path / "a.jsonl.zst").write_bytes(packed[: len(packed) // 2])
+    (tmp_path / "b.txt.zst").write_bytes(b"no such thing")
+    refs = listed(tmp_path, column="t")
+    assert reason(refs[-1]) is reason(refs[-2]) is Reason.BAD_ARCHIVE
+    assert len(refs) > 2
+    assert read_bytes(refs[0]).startswith(b"0 ")
 
 
 def test_listing_lines_looks_at_none_of_them(
