@@ -16,6 +16,7 @@ from typing import Any, get_args, get_origin
 import yaml
 from pydantic import BaseModel, Field, ValidationError
 
+from dsvl_data.curate.settings import Curation
 from dsvl_data.engine.job import Job, load_pipeline
 from dsvl_data.outcome import UserError
 from dsvl_data.pipeline import InputSpec, Limits, Settings, map_paths
@@ -64,6 +65,9 @@ class Recipe(Settings):
     name: str = Field(description="name of the corpus, on its data card")
     description: str = Field(default="", description="a sentence or two for the data card")
     pipelines: dict[str, PipelineRecipe] = Field(min_length=1)
+    curation: Curation | None = Field(
+        default=None, description="what is kept of the samples; none: all of them"
+    )
     shards: ShardSettings = ShardSettings()
 
 
@@ -121,7 +125,12 @@ def parse(source: str, path: str, known: Mapping[str, str]) -> Recipe:
             partition_size=part.partition_size or pipeline.partition_size,
             licences=part.licences,
         )
-    return recipe.model_copy(update={"pipelines": pipelines})
+    curation = recipe.curation
+    if curation is not None:
+        # Again with whole paths: of benchmarks, and of models.
+        said = curation.model_dump(mode="json")
+        curation = Curation.model_validate(_with_whole_paths(Curation, said, Path(path).parent))
+    return recipe.model_copy(update={"pipelines": pipelines, "curation": curation})
 
 
 def jobs(recipe: Recipe, folder: Path, known: Mapping[str, str]) -> list[Job]:
@@ -148,7 +157,7 @@ def jobs(recipe: Recipe, folder: Path, known: Mapping[str, str]) -> list[Job]:
 def _with_whole_paths(
     kind: type[Settings], given: Mapping[str, Any], folder: Path
 ) -> dict[str, Any]:
-    """Options in which paths no longer depend on the recipe's place."""
+    """Settings in which paths no longer depend on the recipe's place."""
     here = str(folder.absolute())
     whole: dict[str, Any] = map_paths(kind, given, lambda mark, path: mark.resolve(path, here))
     return whole
