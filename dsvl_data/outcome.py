@@ -57,6 +57,19 @@ class Reason(Enum):
     NO_CHART = (Outcome.FILTERED, "a table that no kind of chart fits")
     CROWDED = (Outcome.FILTERED, "a picture whose labels overlap or are cut off")
     LICENCE = (Outcome.FILTERED, "a licence that is not among those the recipe keeps")
+    UNKNOWN_LICENCE = (Outcome.FILTERED, "no licence is stated, where the recipe asks for one")
+    LANGUAGE = (Outcome.FILTERED, "a language that is not among those the recipe keeps")
+    LANGUAGE_UNSURE = (
+        Outcome.FILTERED,
+        "a text whose language the model is less sure of than the recipe asks for",
+    )
+    TEXT_TOO_SHORT = (Outcome.FILTERED, "fewer characters than the recipe asks for")
+
+    # Duplicates: as good as another sample, which is kept and named.
+    DUPLICATE_PAIR = (Outcome.DUPLICATE, "the text and the images of another sample")
+    DUPLICATE_TEXT = (Outcome.DUPLICATE, "the text of another sample, in normal form")
+    DUPLICATE_IMAGE = (Outcome.DUPLICATE, "the images of another sample, byte for byte")
+    NEAR_DUPLICATE_TEXT = (Outcome.DUPLICATE, "nearly the text of another sample")
 
     # Quarantined: broken or hostile input, or a failure of ours.
     TIMEOUT = (Outcome.QUARANTINED, "took longer than the pipeline's time limit")

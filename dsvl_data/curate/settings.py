@@ -99,7 +99,10 @@ class NearTextRules(Settings):
     """When two texts are nearly the same: by MinHash and banding, see `minhash.py`."""
 
     threshold: float = Field(
-        default=0.8, gt=0, le=1, description="Jaccard similarity of their shingles"
+        default=0.8, gt=0.2, le=1, description="Jaccard similarity of their shingles, as estimated"
+    )
+    categories: tuple[Category, ...] = Field(
+        default=(), description="of which samples, whatever their images; empty: of all"
     )
     permutations: int = Field(default=128, ge=2, description="values of a signature")
     ngram: int = Field(default=5, ge=1, description="words (or Chinese characters) of a shingle")
@@ -159,6 +162,10 @@ class Curation(Settings):
             if name == category:
                 return rules
         return CategoryRules(text=self.text, images=self.images, rights=self.rights)
+
+    def every_rules(self) -> list[CategoryRules]:
+        """Return the rules of every category that has its own, and those of the rest."""
+        return [*self.by_category.values(), self.rules_for("")]
 
     @model_validator(mode="before")
     @classmethod

@@ -3,7 +3,8 @@
 In: `DIR/parts/<pipeline>/part-*.parquet`. Out: `DIR/shards/<category>/<category>-00000.tar`
 with their indexes, `DIR/manifest.json`, `DIR/README.md`. The plan (`plan.py`) settles which
 parts become which shards; here each group of parts is read once, shuffled and written, in
-this process or in Ray tasks. A note in `DIR/shards/.groups/` says that a group is done and
+this process or in Ray tasks. Where a recipe curates, a part is read as if what was left out had
+never been in it (`curate/select.py`). A note in `DIR/shards/.groups/` says that a group is done and
 from what; so a build that is started again does what is missing, and nothing if nothing is.
 
 Memory of a worker: `memory_mb` of samples (what is beyond that passes through a file), one
@@ -15,13 +16,18 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import IO, Any, Literal, TypeVar
+from typing import IO, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from dsvl_data import storage
+from dsvl_data.curate import select
+from dsvl_data.curate.settings import Curation
+from dsvl_data.engine.tasks import Executor, Tasks
 from dsvl_data.pipeline import Settings
 from dsvl_data.sample import Sample, from_batch
 from dsvl_data.shards import manifest as manifests
@@ -44,8 +50,6 @@ from dsvl_data.shards.tokens import token_counter
 from dsvl_data.shards.write import STAGING_PREFIX, Encoded, ShardError, encode, write_shard
 
 __all__ = ["BuildResult", "Progress", "ShardError", "ShardSettings", "build_shards"]
-
-Executor = Literal["ray", "local"]
 
 _NOTES = f"{SHARDS}/.groups"
 _ROWS = 32  # rows decoded at once; bounds what pages with large images cost
@@ -91,6 +95,7 @@ def build_shards(
     *,
     recipe: Mapping[str, Any] | None = None,
     dropped: Mapping[str, Mapping[str, int]] | None = None,
+    curation: Curation | None = None,
     executor: Executor = "ray",
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -98,9 +103,12 @@ def build_shards(
     """Build or complete the shards of an output folder.
 
     `recipe` (JSON values) goes into manifest and data card, `dropped` (per pipeline, how many
-    documents for which reason) into the card. `executor="ray"` runs at most `workers` tasks at
-    a time (None: as many as the cluster has CPUs), on the Ray that is connected or one that it
-    starts; `"local"` runs everything in this process, one group after the other.
+    documents for which reason) into the card. With `curation`, by whose rules `curate.run` has
+    decided before, only what is kept gets into shards.
+
+    `executor="ray"` runs at most `workers` tasks at a time (None: as many as the cluster has
+    CPUs), on the Ray that is connected or one that it starts; `"local"` runs everything in this
+    process, one group after the other.
 
     The shards depend on the parts' samples and names and on the settings; not on executor,
     workers, row groups or crashes. Raises `ShardError` for unreadable parts, a key that occurs
@@ -111,10 +119,14 @@ def build_shards(
             f"{out} has no parts to build shards from; run `dsvl-data corpus build` with this --out"
         )
     counter = token_counter(settings.tokenizer)
-    run = _Tasks(executor, workers)
+    run = Tasks(executor, workers)
     names = list_parts(out)
     slices = [names[i : i + _PARTS_A_TASK] for i in range(0, len(names), _PARTS_A_TASK)]
-    parts = [part for found in run.map(_read_parts, [(out, s) for s in slices]) for part in found]
+    parts = [
+        part
+        for found in run.map(_read_parts, [(out, s, curation) for s in slices])
+        for part in found
+    ]
     groups = plan(sorted(parts, key=lambda part: part.name), settings, counter.name)
 
     notes = {group.name: _finished(out, group) for group in groups}
@@ -130,7 +142,9 @@ def build_shards(
         storage.remove(storage.join(out, manifests.NAME))
 
     state = Progress(len(pending), 0, 0, 0, 0)
-    for name, note in run.map(_build_group, [(out, group, settings) for group in pending]):
+    for name, note in run.map(
+        _build_group, [(out, group, settings, curation) for group in pending]
+    ):
         notes[name] = note
         state = replace(
             state,
@@ -159,14 +173,15 @@ def build_shards(
     return BuildResult(manifest, len(manifest.shards) - kept, kept, removed)
 
 
-def _read_parts(job: tuple[str, Sequence[str]]) -> list[Part]:
-    out, names = job
-    return [read_part(out, name) for name in names]
+def _read_parts(job: tuple[str, Sequence[str], Curation | None]) -> list[Part]:
+    out, names, curation = job
+    parts = [read_part(out, name) for name in names]
+    return parts if curation is None else [select.narrow(out, part) for part in parts]
 
 
-def _build_group(job: tuple[str, Group, ShardSettings]) -> tuple[str, _Note]:
+def _build_group(job: tuple[str, Group, ShardSettings, Curation | None]) -> tuple[str, _Note]:
     """Read a group's parts, shuffle their samples, write the shards and the note."""
-    out, group, settings = job
+    out, group, settings, curation = job
     note_path = _note_path(out, group)
     storage.remove(note_path)
     counter = token_counter(settings.tokenizer)
@@ -176,7 +191,8 @@ def _build_group(job: tuple[str, Group, ShardSettings]) -> tuple[str, _Note]:
     with _Spool(round(settings.memory_mb * _MB), scratch) as spool:
         for part in group.parts:
             path = storage.join(out, PARTS, part)
-            for samples in _read_samples(path, group.category):
+            kept = None if curation is None else select.rows(out, part)
+            for samples in _read_samples(path, group.category, kept):
                 tokens = counter.count([sample.text for sample in samples])
                 for sample, count in zip(samples, tokens, strict=True):
                     spool.add(encode(sample, count), part)
@@ -205,13 +221,23 @@ def _build_group(job: tuple[str, Group, ShardSettings]) -> tuple[str, _Note]:
     return group.name, note
 
 
-def _read_samples(path: str, category: str) -> Iterator[list[Sample]]:
-    """Yield a part's samples of one category, a batch at a time, without loading a row group."""
+def _read_samples(
+    path: str, category: str, kept: NDArray[np.bool_] | None
+) -> Iterator[list[Sample]]:
+    """Yield a part's samples of one category, a batch at a time, without loading a row group.
+
+    `kept` says of each row whether it is wanted; None: all are.
+    """
+    done = 0
     try:
         with storage.open_input(path) as source:
             file = pq.ParquetFile(source, buffer_size=_READ_BUFFER, pre_buffer=False)
             for batch in file.iter_batches(batch_size=_ROWS, use_threads=False):
-                mine = batch.filter(pc.equal(batch.column("category"), category))
+                wanted = pc.equal(batch.column("category"), category)
+                if kept is not None:
+                    wanted = pc.and_(wanted, pa.array(kept[done : done + batch.num_rows]))
+                done += batch.num_rows
+                mine = batch.filter(wanted)
                 if mine.num_rows:
                     yield list(from_batch(mine))
     except (OSError, pa.ArrowException) as error:
@@ -330,50 +356,3 @@ def _write_if_new(path: str, data: bytes) -> None:
     except FileNotFoundError:
         pass  # then it is written below
     storage.atomic_write(path, data)
-
-
-_Job = TypeVar("_Job")
-_Result = TypeVar("_Result")
-
-
-class _Tasks:
-    """Runs a function over jobs, in this process or as Ray tasks; results come as they are done."""
-
-    def __init__(self, executor: Executor, workers: int | None) -> None:
-        self._executor = executor
-        self._workers = workers
-
-    def map(self, function: Callable[[_Job], _Result], jobs: Sequence[_Job]) -> Iterator[_Result]:
-        if self._executor == "local" or not jobs:
-            yield from map(function, jobs)
-            return
-        from dsvl_data.engine.cluster import session  # takes seconds to import
-
-        with session(()):
-            yield from self._on_ray(function, jobs)
-
-    def _on_ray(
-        self, function: Callable[[_Job], _Result], jobs: Sequence[_Job]
-    ) -> Iterator[_Result]:
-        import ray
-
-        cores: float = ray.cluster_resources().get("CPU", 1)  # type: ignore[no-untyped-call]
-        limit = self._workers or max(1, int(cores))
-        # A task that dies with its node runs again elsewhere: it does the same once more.
-        task = ray.remote(num_cpus=1, max_retries=3)(function)
-        waiting = list(reversed(jobs))
-        running: list[Any] = []
-        try:
-            while waiting or running:
-                while waiting and len(running) < limit:
-                    running.append(task.remote(waiting.pop()))
-                done, running = ray.wait(running)
-                for reference in done:
-                    try:
-                        yield ray.get(reference)
-                    except ray.exceptions.RayTaskError as error:
-                        # What the function raised, not Ray's wrapping of it.
-                        raise error.cause from None
-        finally:
-            for reference in running:
-                ray.cancel(reference)

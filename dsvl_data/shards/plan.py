@@ -107,14 +107,13 @@ def read_part(out: str, name: str) -> Part:
     path = storage.join(out, PARTS, name)
     try:
         with storage.open_input(path) as source:
-            footer = _footer(source)
+            footer = read_footer(source)
             source.seek(0)
             file = pq.ParquetFile(source)
             categories = _categories(file)
             recorded = value_bytes(footer)
             total = sum(recorded.values()) if recorded else _measure(file)
-            fingerprint = hashlib.blake2b(footer, digest_size=16)
-            fingerprint.update(str(source.size()).encode())
+            fingerprint = fingerprint_of(footer, source.size())
     except (OSError, pa.ArrowException, ValueError) as error:
         raise ShardError(
             f"{path} is no readable part: {error}; remove it and run `dsvl-data corpus build` again"
@@ -125,7 +124,28 @@ def read_part(out: str, name: str) -> Part:
             f"{path}: unknown category {unknown[0]!r}; a sample's category is one of "
             f"{', '.join(CATEGORIES)}"
         )
-    return Part(name, categories, total, fingerprint.hexdigest())
+    return Part(name, categories, total, fingerprint)
+
+
+def read_footer(source: pa.NativeFile) -> bytes:
+    """Return the footer of an open Parquet file; `ValueError` when it has none."""
+    size = source.size()
+    if size < 12:
+        raise ValueError("too short for a Parquet file")
+    source.seek(size - 8)
+    length, magic = struct.unpack("<I4s", source.read(8))
+    if magic != b"PAR1" or length > size - 12:
+        raise ValueError("no Parquet file, or cut off")
+    source.seek(size - 8 - length)
+    footer: bytes = source.read(length)
+    return footer
+
+
+def fingerprint_of(footer: bytes, size: int) -> str:
+    """Return what changes with any change of a part: from its footer and the file's size."""
+    state = hashlib.blake2b(footer, digest_size=16)
+    state.update(str(size).encode())
+    return state.hexdigest()
 
 
 def plan(parts: Iterable[Part], settings: ShardSettings, tokenizer: str) -> list[Group]:
@@ -215,19 +235,6 @@ def _bytes_of(part: Part, category: str) -> int:
     rows = sum(part.categories.values())
     mine = part.categories[category]
     return part.bytes * mine // rows + _BYTES_A_SAMPLE * mine
-
-
-def _footer(source: pa.NativeFile) -> bytes:
-    size = source.size()
-    if size < 12:
-        raise ValueError("too short for a Parquet file")
-    source.seek(size - 8)
-    length, magic = struct.unpack("<I4s", source.read(8))
-    if magic != b"PAR1" or length > size - 12:
-        raise ValueError("no Parquet file, or cut off")
-    source.seek(size - 8 - length)
-    footer: bytes = source.read(length)
-    return footer
 
 
 def _categories(file: pq.ParquetFile) -> dict[str, int]:

@@ -1,0 +1,106 @@
+"""Does curation balance: parts, decisions and manifest in; every sample's end, counted, out.
+
+    in = kept + filtered + duplicate + pending        for each pipeline, in samples
+
+`in` is what the footers of the parts say, the rest what stands in the decisions, and the samples
+kept are those that the manifest has, when the shards are built.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from dsvl_data import storage
+from dsvl_data.curate import stored
+from dsvl_data.curate.decide import STAGE
+from dsvl_data.outcome import Outcome
+from dsvl_data.shards.manifest import NAME as MANIFEST
+from dsvl_data.shards.manifest import read_manifest
+from dsvl_data.shards.plan import PARTS, list_parts
+
+SETTINGS = "settings.json"
+
+
+@dataclass(slots=True)
+class Account:
+    """One pipeline's samples by outcome and reason; `problems` says where it does not balance."""
+
+    samples: int = 0
+    pending: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    text_tokens: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that `status --json` prints."""
+        return {
+            "in": self.samples,
+            "kept": self.outcomes[Outcome.KEPT.value],
+            "filtered": self.outcomes[Outcome.FILTERED.value],
+            "duplicate": self.outcomes[Outcome.DUPLICATE.value],
+            "pending": self.pending,
+            "kept_text_tokens": self.text_tokens,
+            "reasons": dict(sorted(self.reasons.items())),
+        }
+
+
+def is_curated(out: str) -> bool:
+    """Whether the output's recipe asked for curation."""
+    return storage.exists(storage.join(out, stored.ROOT, SETTINGS))
+
+
+def accounts(out: str) -> dict[str, Account]:
+    """Return the account of every pipeline; streams over footers and decisions."""
+    found: dict[str, Account] = {}
+    for name in list_parts(out):
+        _add(out, name, found.setdefault(name.partition("/")[0], Account()))
+    for account in found.values():
+        known = sum(
+            account.outcomes[outcome.value]
+            for outcome in (Outcome.KEPT, Outcome.FILTERED, Outcome.DUPLICATE)
+        )
+        if known + account.pending != account.samples:
+            account.problems.append(
+                f"in {account.samples} is not kept + filtered + duplicate {known} + pending "
+                f"{account.pending}"
+            )
+    if found and storage.exists(storage.join(out, MANIFEST)):
+        kept = sum(account.outcomes[Outcome.KEPT.value] for account in found.values())
+        held = read_manifest(out).total.samples
+        if held != kept:
+            next(iter(found.values())).problems.append(
+                f"{kept} samples are kept in all, {held} are in the shards: these were cut from "
+                "other decisions; run `dsvl-data corpus build` again"
+            )
+    return found
+
+
+def _add(out: str, name: str, account: Account) -> None:
+    path = storage.join(out, PARTS, name)
+    try:
+        with storage.open_input(path) as source:
+            samples = pq.read_metadata(source).num_rows
+    except (OSError, pa.ArrowException) as error:
+        account.problems.append(f"{name}: its part cannot be read: {error}")
+        return
+    account.samples += samples
+    place = stored.path(out, STAGE, name)
+    if not stored.note(place):
+        account.pending += samples
+        return
+    table = stored.read(place, ["outcome", "reason", "text_tokens"])
+    if table.num_rows != samples:
+        account.problems.append(f"{name}: {samples} samples, {table.num_rows} decisions")
+    for column, tally in (("outcome", account.outcomes), ("reason", account.reasons)):
+        for item in pc.value_counts(table.column(column)).to_pylist():
+            if item["values"] is not None:
+                tally[item["values"]] += item["counts"]
+    kept = table.filter(pc.equal(table.column("outcome"), Outcome.KEPT.value))
+    account.text_tokens += pc.sum(kept.column("text_tokens")).as_py() or 0

@@ -1,0 +1,115 @@
+"""What becomes of each sample: measures and duplicates in, one decision a sample out.
+
+    DIR/curation/decisions/<pipeline>/part-*.parquet    a row a sample, in the part's order:
+        key, document, category, outcome (kept, filtered, duplicate), reason, detail,
+        of (the key of the sample that a duplicate is represented by), text_tokens, images
+
+The rules come first, in the order of `criteria.py`; then duplicates, among those that pass.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import xxhash
+
+from dsvl_data.curate import measure, stored
+from dsvl_data.curate.elect import REASONS, Election, Losers, losers
+from dsvl_data.curate.judge import failures, sentence
+from dsvl_data.curate.measure import TEXT_TOKENS, Measured
+from dsvl_data.outcome import Outcome
+
+STAGE = "decisions"
+SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("document", pa.string()),
+        ("category", pa.string()),
+        ("outcome", pa.string()),
+        ("reason", pa.string()),  # null when kept
+        ("detail", pa.string()),
+        ("of", pa.string()),  # null but for duplicates
+        (TEXT_TOKENS, pa.int64()),
+        ("images", pa.int32()),
+    ]
+)
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What was decided of a part's samples, in numbers: samples by outcome."""
+
+    name: str
+    outcomes: dict[str, int]
+
+
+def decide(job: tuple[Election, int]) -> list[Decided]:
+    """Decide on the parts of a slice, as far as it is not done."""
+    election, number = job
+    places = [stored.path(election.out, STAGE, part.name) for part in election.slices[number]]
+    notes = [stored.note(place) for place in places]
+    made = stored.digest(_FORMAT, election.fingerprint)
+    stale = [i for i, note in enumerate(notes) if note.get("fingerprint") != made]
+    if stale:
+        lost = losers(election, number)
+        for i in stale:
+            part = election.slices[number][i]
+            table = _decisions(election, part, lost[i])
+            notes[i] = _note(table, part, made)
+            stored.write(places[i], table, notes[i])
+    return [
+        Decided(part.name, note["outcomes"])
+        for part, note in zip(election.slices[number], notes, strict=True)
+    ]
+
+
+def _decisions(election: Election, part: Measured, lost: Losers) -> pa.Table:
+    measures = measure.read(election.out, part.name)
+    rows = measures.num_rows
+    outcomes = [Outcome.KEPT.value] * rows
+    reasons: list[str | None] = [None] * rows
+    details = [""] * rows
+    of: list[str | None] = [None] * rows
+    for rule, failing in failures(measures, election.settings):
+        values = measures.column(rule.column).take(pa.array(failing)).to_pylist()
+        for row, value in zip(failing.tolist(), values, strict=True):
+            outcomes[row] = rule.reason.outcome.value
+            reasons[row] = str(rule.reason)
+            details[row] = sentence(rule, value)
+    for row, kind, representative in zip(lost.rows.tolist(), lost.kinds, lost.of, strict=True):
+        outcomes[row] = REASONS[kind].outcome.value
+        reasons[row] = str(REASONS[kind])
+        of[row] = representative
+    columns = [
+        measures.column("key"),
+        measures.column("document"),
+        measures.column("category"),
+        pa.array(outcomes, pa.string()),
+        pa.array(reasons, pa.string()),
+        pa.array(details, pa.string()),
+        pa.array(of, pa.string()),
+        measures.column(TEXT_TOKENS),
+        measures.column("images"),
+    ]
+    return pa.table(columns, schema=SCHEMA)
+
+
+def _note(table: pa.Table, part: Measured, made: str) -> dict[str, Any]:
+    """What those who read the decisions need before they read them."""
+    kept = np.asarray(table.column("outcome").to_numpy(zero_copy_only=False)) == Outcome.KEPT.value
+    categories = table.column("category").to_pylist()
+    return {
+        "fingerprint": made,
+        "part": part.part,
+        "outcomes": dict(sorted(Counter(table.column("outcome").to_pylist()).items())),
+        "kept": dict(
+            sorted(Counter(c for c, keep in zip(categories, kept, strict=True) if keep).items())
+        ),
+        "digest": xxhash.xxh3_128_hexdigest(np.packbits(kept).tobytes()),
+    }

@@ -1,0 +1,108 @@
+"""Which language a sample's text is in, as the model sees it: samples in, code and confidence out.
+
+The language that a converter stated is another matter: it may come from metadata. Confidence as
+a filter, with 0.65 for English: Penedo et al., "The FineWeb Datasets" (2024), section 3.3, after
+CCNet (Wenzek et al. 2020), which took 0.5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dsvl_data.curate.rule import Criterion, Rule, Scorer
+from dsvl_data.curate.settings import CategoryRules, Curation, LanguageRules
+from dsvl_data.language import identify_all, letters
+from dsvl_data.outcome import Reason
+from dsvl_data.sample import Sample
+
+CODE, CONFIDENCE, LETTERS = "text_language", "language_confidence", "language_letters"
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageScorer:
+    """The scorer: by fastText's `lid.176`."""
+
+    name: ClassVar[str] = "language"
+    version: ClassVar[str] = "lid.176.ftz/1"
+    columns: ClassVar[Mapping[str, pa.DataType]] = {
+        CODE: pa.string(),
+        CONFIDENCE: pa.float64(),
+        LETTERS: pa.int64(),
+    }
+    gpus: ClassVar[float] = 0
+
+    def score(self, samples: Sequence[Sample]) -> Mapping[str, Sequence[Any]]:
+        """Identify the language of each text, all in one call of the model."""
+        texts = [sample.text for sample in samples]
+        found = identify_all(texts)
+        return {
+            CODE: [language.code for language in found],
+            CONFIDENCE: [language.confidence for language in found],
+            LETTERS: [letters(text) for text in texts],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The language must be one of some."""
+
+    rules: LanguageRules
+    column: str = CODE
+    reason: Reason = Reason.LANGUAGE
+
+    @property
+    def threshold(self) -> str:
+        return f"one of {', '.join(self.rules.keep)}"
+
+    def passes(self, measures: pa.Table) -> NDArray[np.bool_]:
+        kept = pc.is_in(measures.column(CODE), pa.array(self.rules.keep, pa.string()))
+        return np.asarray(kept) | _too_little_text(measures, self.rules)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sure:
+    """The model must be sure enough."""
+
+    rules: LanguageRules
+    column: str = CONFIDENCE
+    reason: Reason = Reason.LANGUAGE_UNSURE
+
+    @property
+    def threshold(self) -> str:
+        return (
+            f"at least {self.rules.min_confidence:g} in texts of {self.rules.min_letters} letters"
+        )
+
+    def passes(self, measures: pa.Table) -> NDArray[np.bool_]:
+        sure = np.asarray(measures.column(CONFIDENCE)) >= self.rules.min_confidence
+        passing: NDArray[np.bool_] = sure | _too_little_text(measures, self.rules)
+        return passing
+
+
+def _too_little_text(measures: pa.Table, rules: LanguageRules) -> NDArray[np.bool_]:
+    few: NDArray[np.bool_] = np.asarray(measures.column(LETTERS)) < max(1, rules.min_letters)
+    return few
+
+
+def _scorer(settings: Curation) -> Scorer | None:
+    wanted = any(rules.text and rules.text.language for rules in settings.every_rules())
+    return LanguageScorer() if wanted else None
+
+
+def _rules(rules: CategoryRules) -> Iterator[Rule]:
+    language = rules.text and rules.text.language
+    if language:
+        if language.keep:
+            yield _Kept(language)
+        if language.min_confidence:
+            yield _Sure(language)
+
+
+CRITERION = Criterion(_scorer, _rules)

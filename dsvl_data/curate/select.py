@@ -1,0 +1,45 @@
+"""What of a part gets into the shards: decisions in, a narrower part and its rows out.
+
+The shard builder reads parts through here when a recipe curates. What it plans with is the part
+as if the samples that were left out had never been in it; so shards change only where a decision
+does, and a part of which everything is kept counts as it stands.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dsvl_data.curate import stored
+from dsvl_data.curate.decide import STAGE
+from dsvl_data.curate.stored import CurationError
+from dsvl_data.outcome import Outcome
+from dsvl_data.shards.plan import Part
+
+
+def narrow(out: str, part: Part) -> Part:
+    """Return a part with only what is kept; `CurationError` when nothing was decided of it."""
+    note = stored.note(stored.path(out, STAGE, part.name))
+    if note.get("part") != part.fingerprint:
+        raise CurationError(
+            f"{part.name} changed since it was curated; run `dsvl-data corpus build` again"
+        )
+    kept: dict[str, int] = note["kept"]
+    if kept == part.categories:
+        return part
+    rows = sum(part.categories.values())
+    return replace(
+        part,
+        categories=kept,
+        bytes=part.bytes * sum(kept.values()) // rows,
+        fingerprint=stored.digest(part.fingerprint, note["digest"]),
+    )
+
+
+def rows(out: str, name: str) -> NDArray[np.bool_]:
+    """Say for each sample of a part, in order, whether it is kept."""
+    outcomes = stored.read(stored.path(out, STAGE, name), ["outcome"]).column("outcome")
+    return np.array(pc.equal(outcomes, Outcome.KEPT.value), np.bool_)
