@@ -23,6 +23,7 @@ from dsvl_data.outcome import Reason, UserError
 from dsvl_data.shards.cli import app as shards
 
 if TYPE_CHECKING:
+    from dsvl_data.curate.accounts import Account
     from dsvl_data.engine.ledger import Balance
     from dsvl_data.engine.run import Result
     from dsvl_data.recipe import Recipe
@@ -82,7 +83,7 @@ def corpus_build(
         bool, typer.Option(help="print the recipe with every default, and stop")
     ] = False,
 ) -> None:
-    """Convert documents and cut shards; called again, do only what is missing."""
+    """Convert documents, curate, cut shards; called again, do only what is missing."""
     from dsvl_data import recipe, storage
     from dsvl_data.display import RunDisplay
     from dsvl_data.engine.ledger import balances
@@ -121,7 +122,7 @@ def corpus_build(
         storage.atomic_write(storage.join(out, RECIPE_FILE), recipe.show(plan).encode())
         if result.ok:
             _build_shards(out, plan, display, result.balances, executor, workers)
-    _conclude(result, balances(out))
+    _conclude(result, balances(out), _curation_accounts(out))
 
 
 @corpus.command("retry")
@@ -163,7 +164,7 @@ def corpus_retry(
         after = balances(out)
         if result.ok and not any(balance.pending for balance in after.values()):
             _build_shards(out, plan, display, after, executor, workers)
-    _conclude(result, after)
+    _conclude(result, after, _curation_accounts(out))
 
 
 @corpus.command("status")
@@ -173,13 +174,17 @@ def corpus_status(out: OutArgument, as_json: JsonOption = False) -> None:
     from dsvl_data.engine.preflight import absolute
 
     accounts = balances(absolute(out))
+    curation = _curation_accounts(absolute(out))
     if as_json:
         form = {"pipelines": {name: account.to_json() for name, account in accounts.items()}}
+        if curation:
+            form["curation"] = {name: account.to_json() for name, account in curation.items()}
         typer.echo(json.dumps(form, indent=2, ensure_ascii=False))
-        _tell_problems(accounts)
+        _tell_problems(accounts, curation)
     else:
-        _print_accounts(accounts)
-    if any(account.problems or account.pending for account in accounts.values()):
+        _print_accounts(accounts, curation)
+    every: list[Balance | Account] = [*accounts.values(), *curation.values()]
+    if any(account.problems or account.pending for account in every):
         raise typer.Exit(1)
 
 
@@ -189,7 +194,8 @@ def corpus_explain(
     name: Annotated[str, typer.Argument(metavar="ID", help="document id or sample key")],
     as_json: JsonOption = False,
 ) -> None:
-    """Say all that is known of a document or sample: origin, outcome, scores, shard."""
+    """Say all that is known of a document or sample: origin, outcome, scores, rules, shard."""
+    from dsvl_data.curate.accounts import is_curated
     from dsvl_data.display import explain_lines
     from dsvl_data.engine.ledger import explain
     from dsvl_data.engine.preflight import absolute
@@ -200,6 +206,10 @@ def corpus_explain(
             f"{out} knows no document or sample {name!r}; ids look like DATASET:PATH, keys like "
             "0123456789abcdef0123-00000"
         )
+    if is_curated(absolute(out)):
+        from dsvl_data.curate.explain import add_curation
+
+        add_curation(absolute(out), records)
     if as_json:
         typer.echo(json.dumps(records, indent=2, ensure_ascii=False))
         return
@@ -276,12 +286,29 @@ def _build_shards(
     executor: Executor,
     workers: int | None,
 ) -> None:
+    from dsvl_data.curate.run import curate, forget
     from dsvl_data.shards.build import build_shards
 
+    left_out = {}
+    if plan.curation is None:
+        forget(out)
+    else:
+        curation = curate(
+            out,
+            plan.curation,
+            tokenizer=plan.shards.tokenizer,
+            executor=executor.value,
+            workers=workers,
+            progress=display.on_curation,
+        )
+        left_out = {name: dict(account.reasons) for name, account in curation.items()}
     build_shards(
         out,
         plan.shards,
-        recipe=plan.model_dump(mode="json"),
+        # A recipe that says nothing of curation is the recipe that it always was.
+        recipe=plan.model_dump(mode="json", exclude=None if plan.curation else {"curation"}),
+        curation=plan.curation,
+        left_out=left_out,
         dropped={
             name: dict(account.counts.item_reasons + account.counts.reasons)
             for name, account in accounts.items()
@@ -314,28 +341,40 @@ def _stored_recipe(out: str) -> Recipe:
     return recipe.parse(source, path, PIPELINES)
 
 
-def _conclude(result: Result, accounts: dict[str, Balance]) -> None:
-    _print_accounts(accounts)
+def _curation_accounts(out: str) -> dict[str, Account]:
+    """The accounts of curation; empty where nothing is curated."""
+    from dsvl_data.curate.accounts import accounts, is_curated
+
+    return accounts(out) if is_curated(out) else {}
+
+
+def _conclude(result: Result, accounts: dict[str, Balance], curation: dict[str, Account]) -> None:
+    _print_accounts(accounts, curation)
     for failure in result.failures:
         error_console.print(f"[red]given up:[/] {escape(failure)}", highlight=False)
+    if any(account.problems for account in curation.values()):
+        raise typer.Exit(1)
     if not result.ok:
         error_console.print("not everything is done; the same command tries the rest again")
         raise typer.Exit(1)
 
 
-def _print_accounts(accounts: dict[str, Balance]) -> None:
-    from dsvl_data.display import balance_table, reason_table
+def _print_accounts(accounts: dict[str, Balance], curation: dict[str, Account]) -> None:
+    from dsvl_data import display
 
-    out_console.print(balance_table(accounts))
-    reasons = reason_table(accounts)
-    if reasons is not None:
-        out_console.print(reasons)
-    _tell_problems(accounts)
+    tables = [display.balance_table(accounts), display.reason_table(accounts)]
+    if curation:
+        tables += [display.curation_table(curation), display.curation_reason_table(curation)]
+    for table in tables:
+        if table is not None:
+            out_console.print(table)
+    _tell_problems(accounts, curation)
 
 
-def _tell_problems(accounts: dict[str, Balance]) -> None:
+def _tell_problems(accounts: dict[str, Balance], curation: dict[str, Account]) -> None:
+    every: list[tuple[str, Balance | Account]] = [*accounts.items(), *curation.items()]
     problems: Sequence[str] = [
-        f"{name}: {problem}" for name, account in accounts.items() for problem in account.problems
+        f"{name}: {problem}" for name, account in every for problem in account.problems
     ]
     for problem in problems:
         error_console.print(f"[red]does not balance:[/] {escape(problem)}", highlight=False)

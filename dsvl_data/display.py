@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -20,11 +20,15 @@ from dsvl_data.engine import events
 from dsvl_data.engine.ledger import Balance
 from dsvl_data.shards import build
 
+if TYPE_CHECKING:
+    from dsvl_data.curate.accounts import Account
+    from dsvl_data.curate.run import Progress as CurationProgress
+
 _SECONDS_BETWEEN_LINES = 10.0
 
 
 class RunDisplay:
-    """Shows a run. Give `on_event` to the engine and `on_shards` to the shard builder."""
+    """Shows a run. Give `on_event` to the engine, the others to curation and shard builder."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -74,6 +78,19 @@ class RunDisplay:
                     done = event.balance.documents - event.balance.pending
                     note = f"{event.balance.counts.samples} samples"
                     self._live.update(bar, completed=done, note=note)
+
+    def on_curation(self, progress: CurationProgress) -> None:
+        """Take note of what curation tells."""
+        if self._live is None:
+            if progress.done == progress.total:
+                self._console.print(
+                    f"{_now()} curation: {progress.step}, {progress.total} tasks", highlight=False
+                )
+            return
+        bar = self._bars.get("curation")
+        if bar is None:
+            bar = self._bars["curation"] = self._live.add_task("curation", total=0, note="")
+        self._live.update(bar, total=progress.total, completed=progress.done, note=progress.step)
 
     def on_shards(self, progress: build.Progress) -> None:
         """Take note of what the shard builder tells."""
@@ -136,6 +153,31 @@ def reason_table(balances: Mapping[str, Balance]) -> Table | None:
         documents, items = balance.counts.reasons, balance.counts.item_reasons
         for reason in sorted({*documents, *items}):
             table.add_row(name, reason, str(documents[reason]), str(items[reason]))
+    return table if table.row_count else None
+
+
+def curation_table(accounts: Mapping[str, Account]) -> Table:
+    """One row a pipeline: what curation made of its samples."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("samples of")
+    columns = ("in", "kept", "filtered", "duplicate", "pending")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for name, account in accounts.items():
+        form = account.to_json()
+        table.add_row(name, *(str(form[column]) for column in columns))
+    return table
+
+
+def curation_reason_table(accounts: Mapping[str, Account]) -> Table | None:
+    """One row a reason: samples that curation left out; None when there are none."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("left out of")
+    table.add_column("reason")
+    table.add_column("samples", justify="right")
+    for name, account in accounts.items():
+        for reason, count in sorted(account.reasons.items()):
+            table.add_row(name, reason, str(count))
     return table if table.row_count else None
 
 

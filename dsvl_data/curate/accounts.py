@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 
 from dsvl_data import storage
 from dsvl_data.curate import stored
-from dsvl_data.curate.decide import STAGE
 from dsvl_data.outcome import Outcome
 from dsvl_data.shards.manifest import NAME as MANIFEST
 from dsvl_data.shards.manifest import read_manifest
@@ -91,7 +90,7 @@ def _add(out: str, name: str, account: Account) -> None:
         account.problems.append(f"{name}: its part cannot be read: {error}")
         return
     account.samples += samples
-    place = stored.path(out, STAGE, name)
+    place = stored.path(out, stored.DECISIONS, name)
     if not stored.note(place):
         account.pending += samples
         return

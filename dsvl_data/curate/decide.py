@@ -23,7 +23,6 @@ from dsvl_data.curate.judge import failures, sentence
 from dsvl_data.curate.measure import TEXT_TOKENS, Measured
 from dsvl_data.outcome import Outcome
 
-STAGE = "decisions"
 SCHEMA = pa.schema(
     [
         ("key", pa.string()),
@@ -52,7 +51,9 @@ class Decided:
 def decide(job: tuple[Election, int]) -> list[Decided]:
     """Decide on the parts of a slice, as far as it is not done."""
     election, number = job
-    places = [stored.path(election.out, STAGE, part.name) for part in election.slices[number]]
+    places = [
+        stored.path(election.out, stored.DECISIONS, part.name) for part in election.slices[number]
+    ]
     notes = [stored.note(place) for place in places]
     made = stored.digest(_FORMAT, election.fingerprint)
     stale = [i for i, note in enumerate(notes) if note.get("fingerprint") != made]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dsvl_data import storage
-from dsvl_data.curate import decide, elect, measure, stored
+from dsvl_data.curate import elect, measure, stored
 from dsvl_data.curate.accounts import SETTINGS
 from dsvl_data.curate.criteria import rules
 from dsvl_data.curate.measure import BASE
@@ -22,6 +22,16 @@ from dsvl_data.shards.plan import list_parts
 _STANDS_FOR = 20  # keys of duplicates that are named
 
 
+def add_curation(out: str, records: Sequence[dict[str, Any]]) -> None:
+    """Add to the ledger's records of documents, for each of their samples, what `explain` says."""
+    for record in records:
+        samples = {sample["key"]: sample for sample in record.get("samples", ())}
+        if samples:
+            part = f"{record['pipeline']}/part-{record['partition']:05d}.parquet"
+            for key, known in explain(out, part, samples.keys()).items():
+                samples[key]["curation"] = known
+
+
 def explain(out: str, part: str, keys: Collection[str]) -> dict[str, dict[str, Any]]:
     """Return what curation knows of samples of one part (`ebooks/part-00000.parquet`), by key.
 
@@ -29,10 +39,10 @@ def explain(out: str, part: str, keys: Collection[str]) -> dict[str, dict[str, A
     `represented_by` where that one lost in its turn; `represents`, the duplicates that it stands
     for; `measures`; and `rules`, each with its score, value and threshold and whether it passes.
     """
-    if not stored.note(stored.path(out, decide.STAGE, part)):
+    if not stored.note(stored.path(out, stored.DECISIONS, part)):
         return {}
     settings = _settings(out)
-    decisions = stored.read(stored.path(out, decide.STAGE, part))
+    decisions = stored.read(stored.path(out, stored.DECISIONS, part))
     positions = np.flatnonzero(pc.is_in(decisions.column("key"), pa.array(list(keys), pa.string())))
     found = {}
     for row in positions.tolist():
@@ -77,7 +87,7 @@ def _last(out: str, key: str | None) -> str | None:
 
 def _find(out: str, key: str) -> Mapping[str, Any] | None:
     for part in list_parts(out):
-        place = stored.path(out, decide.STAGE, part)
+        place = stored.path(out, stored.DECISIONS, part)
         if stored.note(place):
             table = stored.read(place, ["key", "outcome", "of"])
             mine = table.filter(pc.equal(table.column("key"), key))

@@ -153,7 +153,7 @@ def _sweep(out: str, election: elect.Election, parts: Sequence[Measured]) -> Non
     """Remove what belongs to no part any more, and what was only in passing."""
     elect.sweep(election)
     names = {part.name for part in parts}
-    stages = (measure.STAGE, decide.STAGE, near_text.SIGNATURES, near_text.BANDS)
+    stages = (measure.STAGE, stored.DECISIONS, near_text.SIGNATURES, near_text.BANDS)
     for stage in (*stages, near_text.CLUSTERS):
         root = storage.join(out, stored.ROOT, stage)
         for pipeline in storage.list_names(root):

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dsvl_data.curate import stored
-from dsvl_data.curate.decide import STAGE
 from dsvl_data.curate.stored import CurationError
 from dsvl_data.outcome import Outcome
 from dsvl_data.shards.plan import Part
@@ -22,7 +21,7 @@ from dsvl_data.shards.plan import Part
 
 def narrow(out: str, part: Part) -> Part:
     """Return a part with only what is kept; `CurationError` when nothing was decided of it."""
-    note = stored.note(stored.path(out, STAGE, part.name))
+    note = stored.note(stored.path(out, stored.DECISIONS, part.name))
     if note.get("part") != part.fingerprint:
         raise CurationError(
             f"{part.name} changed since it was curated; run `dsvl-data corpus build` again"
@@ -41,5 +40,5 @@ def narrow(out: str, part: Part) -> Part:
 
 def rows(out: str, name: str) -> NDArray[np.bool_]:
     """Say for each sample of a part, in order, whether it is kept."""
-    outcomes = stored.read(stored.path(out, STAGE, name), ["outcome"]).column("outcome")
+    outcomes = stored.read(stored.path(out, stored.DECISIONS, name), ["outcome"]).column("outcome")
     return np.array(pc.equal(outcomes, Outcome.KEPT.value), np.bool_)

@@ -22,6 +22,8 @@ from dsvl_data import storage
 from dsvl_data.outcome import UserError
 
 ROOT = "curation"
+#: The last stage's tables: what became of each sample, see `decide.py`.
+DECISIONS = "decisions"
 
 _NOTE = b"dsvl-data"
 _BUCKETS = "buckets"

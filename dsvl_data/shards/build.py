@@ -96,6 +96,7 @@ def build_shards(
     recipe: Mapping[str, Any] | None = None,
     dropped: Mapping[str, Mapping[str, int]] | None = None,
     curation: Curation | None = None,
+    left_out: Mapping[str, Mapping[str, int]] | None = None,
     executor: Executor = "ray",
     workers: int | None = None,
     progress: Callable[[Progress], None] | None = None,
@@ -104,7 +105,8 @@ def build_shards(
 
     `recipe` (JSON values) goes into manifest and data card, `dropped` (per pipeline, how many
     documents for which reason) into the card. With `curation`, by whose rules `curate.run` has
-    decided before, only what is kept gets into shards.
+    decided before, only what is kept gets into shards; `left_out` counts the other samples for
+    the card, as `dropped` does documents.
 
     `executor="ray"` runs at most `workers` tasks at a time (None: as many as the cluster has
     CPUs), on the Ray that is connected or one that it starts; `"local"` runs everything in this
@@ -168,7 +170,9 @@ def build_shards(
         settings=settings,
         tokenizer=counter.name,
     )
-    _write_if_new(storage.join(out, "README.md"), write_card(manifest, dropped or {}).encode())
+    _write_if_new(
+        storage.join(out, "README.md"), write_card(manifest, dropped or {}, left_out or {}).encode()
+    )
     _write_if_new(storage.join(out, manifests.NAME), manifests.encode_manifest(manifest))
     return BuildResult(manifest, len(manifest.shards) - kept, kept, removed)
 

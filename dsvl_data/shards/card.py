@@ -28,8 +28,12 @@ _SIZES = (
 )
 
 
-def write_card(manifest: Manifest, dropped: Mapping[str, Mapping[str, int]]) -> str:
-    """Return the data card; `dropped` counts documents by pipeline and reason."""
+def write_card(
+    manifest: Manifest,
+    dropped: Mapping[str, Mapping[str, int]],
+    left_out: Mapping[str, Mapping[str, int]],
+) -> str:
+    """Return the data card; by pipeline and reason, documents `dropped` and samples `left_out`."""
     recipe, total = manifest.recipe, manifest.total
     name = _line(str(recipe.get("name") or "corpus"))
     blocks = [
@@ -61,20 +65,30 @@ def write_card(manifest: Manifest, dropped: Mapping[str, Mapping[str, int]]) -> 
         f"{manifest.settings.seed}. The same inputs, recipe and versions give the same bytes.\n",
         _table(("package", "version"), sorted(manifest.versions.items())),
     ]
-    rows = [
-        (pipeline, reason, f"{count:,}")
-        for pipeline, reasons in sorted(dropped.items())
-        for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
-        if count
-    ]
-    if rows:
+    if rows := _reasons(dropped):
         blocks += [
             "### What was left out\n",
             "Documents that gave no sample, by the reason in the ledger.\n",
             _table(("pipeline", "reason", "documents"), rows),
         ]
+    if rows := _reasons(left_out):
+        blocks += [
+            "### What curation left out\n",
+            "Samples, by the first rule of the recipe that they did not pass; of duplicates one is "
+            "kept.\n",
+            _table(("pipeline", "reason", "samples"), rows),
+        ]
     blocks += ["## How to load it\n", _loading(manifest)]
     return "\n".join(blocks)
+
+
+def _reasons(counts: Mapping[str, Mapping[str, int]]) -> list[tuple[str, str, str]]:
+    return [
+        (pipeline, reason, f"{count:,}")
+        for pipeline, reasons in sorted(counts.items())
+        for reason, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
+        if count
+    ]
 
 
 def _front_matter(manifest: Manifest) -> dict[str, Any]:
