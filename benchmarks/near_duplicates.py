@@ -131,8 +131,9 @@ def agreement(texts: list[str]) -> None:
             num_perm=128, scheme=parameters.scheme, hashfunc=hashed[parameters.shingle_hash],
         )  # fmt: skip
         same = np.array([m.hashvalues for m in found]) == signatures(texts, parameters)
-        print(f"  {parameters.scheme} over {parameters.shingle_hash}: {int(same.all(axis=1).sum())} "
-              f"of {len(texts)} signatures are datasketch's")  # fmt: skip
+        count = int(same.all(axis=1).sum())
+        print(f"  {parameters.scheme} over {parameters.shingle_hash}: "
+              f"{count} of {len(texts)} signatures are datasketch's")  # fmt: skip
 
 
 def clustering(count: int = 200_000, peer_count: int = 20_000) -> None:
@@ -267,15 +268,19 @@ def large(count: int, folder: str) -> None:
               f"edges {size / 1e6:.0f} MB, peak {peak():.2f} GB")  # fmt: skip
 
 
-def synthetic(count: int, seed: int) -> np.ndarray[Any, Any]:
-    """Signatures at random; each tenth resembles one before it, in 75 to 100 % of its values."""
-    rng = np.random.default_rng(seed)
-    rows = rng.integers(0, 1 << 32, (count, 128), dtype=np.uint32)
+def synthetic(count: int, part: int) -> np.ndarray[Any, Any]:
+    """Signatures at random; each tenth resembles one of another part, in 75 to 100 % of values."""
+    rows = at_random(count, part)
+    rng = np.random.default_rng([part, 1])
     copies = np.arange(9, count, 10)
-    models = copies - rng.integers(1, 9, len(copies))
-    kept = rng.random((len(copies), 128)) < rng.uniform(0.75, 1, len(copies))[:, None]
-    rows[copies] = np.where(kept, rows[models], rows[copies])
+    models = (at_random(count, part // 2) if part // 2 != part else rows)[copies - 1]
+    kept = rng.random(models.shape) < rng.uniform(0.75, 1, len(copies))[:, None]
+    rows[copies] = np.where(kept, rng.permutation(models), rows[copies])
     return rows
+
+
+def at_random(count: int, part: int) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(part).integers(0, 1 << 32, (count, 128), dtype=np.uint32)
 
 
 def start_peers(path: Path) -> dict[str, Callable[[], tuple[float, int]]]:

@@ -38,7 +38,8 @@ Edges = tuple[Numbers, Numbers]
 _TASK_BYTES = 48  # memory of a task for each of its documents
 _CHUNK = 2048  # keys whose table stays in the first cache
 _LEADERS = 64
-_VERIFIED_AT_ONCE = 1 << 16  # documents
+# Documents whose signatures are in memory at once: 256 MB of them, read in the order of the files.
+_VERIFIED_AT_ONCE = 1 << 19
 _FINGERPRINT = "fingerprint"
 
 
@@ -171,28 +172,32 @@ def _verified(left: Numbers, right: Numbers, files: Sequence[BandFile], similari
     joined: list[Edges] = []
     for start in range(0, len(members), _VERIFIED_AT_ONCE):
         part = slice(start, start + _VERIFIED_AT_ONCE)
-        rows = _signatures_of(members[part], files)
+        rows, places = _signatures_of(members[part], files)
         if state is None:
             state = (np.full(2, -1, np.int64), np.zeros(_LEADERS, np.int64),
                      np.zeros((_LEADERS, rows.shape[1]), rows.dtype))  # fmt: skip
         needed = int(np.ceil(similarity * rows.shape[1] - 1e-9))
-        to = _follow(bucket[part], members[part], rows, needed, *state)
+        to = _follow(bucket[part], members[part], rows, places, needed, *state)
         found = np.flatnonzero(to >= 0)
         joined.append((to[found], members[part][found]))
     return np.concatenate([a for a, _ in joined]), np.concatenate([b for _, b in joined])
 
 
-def _signatures_of(documents: Numbers, files: Sequence[BandFile]) -> Signatures:
+def _signatures_of(documents: Numbers, files: Sequence[BandFile]) -> tuple[Signatures, Numbers]:
+    """Return the signatures of documents in ascending order, and the place of each among them."""
     ordered = sorted(files, key=lambda file: file.first)
     firsts = np.array([file.first for file in ordered])
-    wanted, back = np.unique(documents, return_inverse=True)
+    wanted, places = np.unique(documents, return_inverse=True)
     where = np.searchsorted(firsts, wanted, side="right") - 1
-    pieces = [
-        take_signatures(ordered[file].signatures, wanted[where == file] - firsts[file])
-        for file in np.unique(where)
-    ]
-    matrix: Signatures = np.concatenate(pieces)[back]
-    return matrix
+    matrix: Signatures | None = None
+    for number in np.unique(where):
+        here = np.flatnonzero(where == number)
+        rows = take_signatures(ordered[number].signatures, wanted[here] - firsts[number])
+        if matrix is None:
+            matrix = np.empty((len(wanted), rows.shape[1]), rows.dtype)
+        matrix[here] = rows
+    assert matrix is not None
+    return matrix, places.astype(np.int64)
 
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
@@ -256,6 +261,7 @@ def _follow(
     bucket: Numbers,
     members: Numbers,
     rows: Signatures,
+    places: Numbers,
     needed: int,
     current: Numbers,
     leaders: Numbers,
@@ -274,12 +280,12 @@ def _follow(
         for leader in range(current[1]):
             equal = 0
             for k in range(rows.shape[1]):
-                equal += rows[i, k] == leading[leader, k]
+                equal += rows[places[i], k] == leading[leader, k]
             if equal >= needed:
                 to[i] = leaders[leader]
                 break
         if to[i] < 0 and current[1] < _LEADERS:
             leaders[current[1]] = members[i]
-            leading[current[1]] = rows[i]
+            leading[current[1]] = rows[places[i]]
             current[1] += 1
     return to

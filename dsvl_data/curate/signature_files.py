@@ -109,7 +109,9 @@ def write_bands(
     """
     if not 1 <= prefixes <= _MOST_PREFIXES or prefixes & (prefixes - 1):
         raise ValueError(f"prefixes: expected a power of two up to {_MOST_PREFIXES}: {prefixes}")
-    rows = np.flatnonzero((signatures != empty).any(axis=1)).astype(np.uint32)
+    blank = np.flatnonzero(signatures[:, 0] == empty)
+    blank = blank[(signatures[blank] == empty).all(axis=1)]
+    rows = np.delete(np.arange(len(signatures), dtype=np.uint32), blank)
     keys = band_keys(signatures if len(rows) == len(signatures) else signatures[rows], bands)
     sink = pa.BufferOutputStream()
     with _writer(sink, _SCHEMA.with_metadata(dict(metadata))) as writer:
@@ -157,7 +159,7 @@ def _matrix(table: pa.Table) -> Signatures:
         len(column) * bytes_each // width,
         column.offset * bytes_each,
     )
-    return values.reshape(len(column), -1)
+    return values.reshape(len(column), bytes_each // width)
 
 
 def _prefix_of(keys: Keys, prefixes: int) -> NDArray[np.uint16]:

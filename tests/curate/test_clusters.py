@@ -288,3 +288,10 @@ def test_tasks_are_as_many_as_the_memory_needs():
     assert prefixes_for(1_000_000_000, 1 << 30) == 64
     with pytest.raises(ValueError, match="power of two"):
         write_bands("memory://x", np.zeros((1, 8), np.uint32), Bands(2, 4), 3, 1, {})
+
+
+def test_a_part_without_documents_is_a_part(rows, tmp_path):
+    assert labels(rows, str(tmp_path / "a"), [0, 100, 100], similarity=0.7)
+    assert labels(rows[:0], str(tmp_path / "b"), similarity=0.7) == {}
+    keys, found = read_signatures(f"{tmp_path}/b/signatures-0-0.parquet")
+    assert (keys, found.shape) == ([], (0, 128))

@@ -45,7 +45,7 @@ def peer(texts: list[str], parameters: MinHashParameters) -> np.ndarray:
 
 @pytest.mark.parametrize("parameters", SCHEMES, ids=str)
 def test_signatures_are_datasketchs_bit_for_bit(parameters):
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=60, deadline=None)
     @given(st.lists(TEXTS, min_size=1, max_size=6))
     def check(texts):
         found = signatures(texts, parameters)
