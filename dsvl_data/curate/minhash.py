@@ -17,15 +17,12 @@ from typing import Any, Literal, assert_never
 
 import numpy as np
 import pyarrow as pa
-from datasketch import MinHash
 from numpy.typing import NDArray
 
 from dsvl_data.curate import minhash_kernel as kernel
 from dsvl_data.curate.normalise import normalise, tables
 
 Signatures = NDArray[Any]  # uint32 or uint64
-
-_BATCH_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +63,9 @@ def signatures(
 ) -> Signatures:
     """Return the signatures of texts, of shape (texts, permutations) and `parameters.dtype`.
 
-    `texts` may be an Arrow array of strings, which is not copied; null counts as empty. A text
-    without a token gets `parameters.empty` all over. Memory beyond the result: the bytes of the
-    texts once, and for each thread seven times the longest text. Threads share the texts; more
+    `texts` may be an Arrow array, which is not copied if it is of large strings; null counts as
+    empty. A text without a token gets `parameters.empty` all over. Memory beyond the result: the bytes of the
+    texts twice, and for each thread seven times the longest text. Threads share the texts; more
     of them cost no more CPU time, but in a Ray worker one is right.
     """
     rows = np.full((len(texts), parameters.permutations), parameters.empty, parameters.dtype)
@@ -146,6 +143,8 @@ def _fill(
 
 @lru_cache(maxsize=8)
 def _permutations(parameters: MinHashParameters) -> tuple[Signatures, Signatures]:
+    from datasketch import MinHash  # imports much of scipy
+
     a, b = MinHash(
         num_perm=parameters.permutations, seed=parameters.seed, scheme=parameters.scheme
     ).permutations
@@ -166,11 +165,15 @@ def _ascii_entries() -> NDArray[np.uint8]:
 def _bytes_of(texts: Sequence[str] | pa.Array) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return the UTF-8 bytes of texts, and where each begins, with the end of the last."""
     if not isinstance(texts, pa.Array):
+        # By hand: `pa.array` would import pandas.
         try:
-            texts = pa.array(texts, pa.large_string())
+            encoded = [text.encode() for text in texts]
         except UnicodeEncodeError:  # lone surrogates
-            texts = pa.array([text.encode("utf-8", "replace") for text in texts], pa.large_binary())
-    elif not pa.types.is_large_string(texts.type):
+            encoded = [text.encode("utf-8", "replace") for text in texts]
+        ends = np.zeros(len(encoded) + 1, np.int64)
+        np.cumsum([len(text) for text in encoded], out=ends[1:])
+        return np.frombuffer(b"".join(encoded) or b"\0", np.uint8), ends
+    if not pa.types.is_large_string(texts.type):
         texts = texts.cast(pa.large_string())
     if texts.null_count:
         texts = texts.fill_null("")

@@ -17,7 +17,6 @@ from functools import lru_cache
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from datasketch import MinHashLSH
 from numba import njit
 from numpy.typing import NDArray
 
@@ -47,6 +46,8 @@ def bands_for(threshold: float, permutations: int) -> Bands:
     missed: at 0.8 and 128 permutations (9 bands of 13 rows) 40 % of those just above it, 2 % at
     0.9. A lower threshold, with candidates verified, finds them.
     """
+    from datasketch import MinHashLSH  # imports much of scipy
+
     index = MinHashLSH(threshold=threshold, num_perm=permutations)
     return Bands(index.b, index.r)
 
