@@ -64,9 +64,9 @@ def signatures(
     """Return the signatures of texts, of shape (texts, permutations) and `parameters.dtype`.
 
     `texts` may be an Arrow array, which is not copied if it is of large strings; null counts as
-    empty. A text without a token gets `parameters.empty` all over. Memory beyond the result: the bytes of the
-    texts twice, and for each thread seven times the longest text. Threads share the texts; more
-    of them cost no more CPU time, but in a Ray worker one is right.
+    empty. A text without a token gets `parameters.empty` all over. Memory beyond the result: the
+    bytes of the texts twice, and for each thread seven times the longest text. Threads share the
+    texts; more of them cost no more CPU time, but in a Ray worker one is right.
     """
     rows = np.full((len(texts), parameters.permutations), parameters.empty, parameters.dtype)
     data, offsets = _bytes_of(texts)

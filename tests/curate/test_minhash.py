@@ -70,7 +70,8 @@ def test_a_shingle_of_every_length():
 
 
 def test_every_code_point_is_normalised_as_unicodedata_does():
-    points = [p for p in range(0x110000) if not 0xD800 <= p < 0xE000]
+    planes = (*range(0x33000), *range(0xE0000, 0xE0300), *range(0x10FF00, 0x110000))
+    points = [p for p in planes if not 0xD800 <= p < 0xE000]
     # Each stands between letters, so that one wrong character changes three shingles.
     texts = ["".join(f"q{chr(p)}r " for p in points[i : i + 64]) for i in range(0, len(points), 64)]
     parameters = MinHashParameters(permutations=64, ngram=1)
