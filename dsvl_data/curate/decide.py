@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import xxhash
 
 from dsvl_data.curate import measure, stored
@@ -103,14 +104,17 @@ def _decisions(election: Election, part: Measured, lost: Losers) -> pa.Table:
 
 def _note(table: pa.Table, part: Measured, made: str) -> dict[str, Any]:
     """What those who read the decisions need before they read them."""
-    kept = np.asarray(table.column("outcome").to_numpy(zero_copy_only=False)) == Outcome.KEPT.value
-    categories = table.column("category").to_pylist()
+    kept = np.array(pc.equal(table.column("outcome"), Outcome.KEPT.value), np.bool_)
+    counts, selections = {}, {}
+    for category in sorted(pc.unique(table.column("category")).to_pylist()):
+        mine = kept[np.array(pc.equal(table.column("category"), category), np.bool_)]
+        selections[category] = xxhash.xxh3_128_hexdigest(np.packbits(mine).tobytes())
+        if mine.any():
+            counts[category] = int(mine.sum())
     return {
         "fingerprint": made,
         "part": part.part,
         "outcomes": dict(sorted(Counter(table.column("outcome").to_pylist()).items())),
-        "kept": dict(
-            sorted(Counter(c for c, keep in zip(categories, kept, strict=True) if keep).items())
-        ),
-        "digest": xxhash.xxh3_128_hexdigest(np.packbits(kept).tobytes()),
+        "kept": counts,
+        "selections": selections,
     }

@@ -2,7 +2,8 @@
 
 The language that a converter stated is another matter: it may come from metadata. Confidence as
 a filter, with 0.65 for English: Penedo et al., "The FineWeb Datasets" (2024), section 3.3, after
-CCNet (Wenzek et al. 2020), which took 0.5.
+CCNet (Wenzek et al. 2020), which took 0.5. Chinese, Japanese and Korean have thresholds of their
+own: their technical texts are full of English, which the model is then torn by.
 """
 
 from __future__ import annotations
@@ -76,12 +77,17 @@ class _Sure:
 
     @property
     def threshold(self) -> str:
+        others = (f", {code} {least:g}" for code, least in self.rules.min_confidence_of.items())
         return (
-            f"at least {self.rules.min_confidence:g} in texts of {self.rules.min_letters} letters"
+            f"at least {self.rules.min_confidence:g}{''.join(others)} in texts of "
+            f"{self.rules.min_letters} letters"
         )
 
     def passes(self, measures: pa.Table) -> NDArray[np.bool_]:
-        sure = np.asarray(measures.column(CONFIDENCE)) >= self.rules.min_confidence
+        asked = np.full(measures.num_rows, self.rules.min_confidence)
+        for code, least in self.rules.min_confidence_of.items():
+            asked[np.asarray(pc.equal(measures.column(CODE), code))] = least
+        sure = np.asarray(measures.column(CONFIDENCE)) >= asked
         passing: NDArray[np.bool_] = sure | _too_little_text(measures, self.rules)
         return passing
 
@@ -101,7 +107,7 @@ def _rules(rules: CategoryRules) -> Iterator[Rule]:
     if language:
         if language.keep:
             yield _Kept(language)
-        if language.min_confidence:
+        if language.min_confidence or language.min_confidence_of:
             yield _Sure(language)
 
 

@@ -127,21 +127,21 @@ def _patterns(licences: tuple[str, ...]) -> re.Pattern[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """A rule: the licence must stand at least where the recipe wants it."""
+    """A rule: the licence must not stand as it should not."""
 
     rules: RightsRules
-    least: Standing
+    refused: Standing
     reason: Reason
     threshold: str
     column: str = "licence"
 
     def passes(self, measures: pa.Table) -> NDArray[np.bool_]:
         # A part has a handful of different licences.
-        coded = measures.column("licence").combine_chunks().dictionary_encode()
-        stands = [standing(name or "", self.rules) for name in coded.dictionary.to_pylist()]
-        passing = np.array([stand >= self.least for stand in stands], np.bool_)
-        indices = np.asarray(pc.fill_null(coded.indices, 0))
-        found: NDArray[np.bool_] = passing[indices] if len(passing) else np.zeros(0, np.bool_)
+        licences = pc.fill_null(measures.column("licence"), "").combine_chunks()
+        coded = licences.dictionary_encode()
+        stands = [standing(name, self.rules) for name in coded.dictionary.to_pylist()]
+        passing = np.array([stand != self.refused for stand in stands], np.bool_)
+        found: NDArray[np.bool_] = passing[np.asarray(coded.indices)]
         return found
 
 
@@ -152,9 +152,9 @@ def _rules(rules: CategoryRules) -> Iterator[Rule]:
     asked = [f"one of {', '.join(rights.allow)}"] if rights.allow else []
     asked += [f"none of {', '.join(rights.deny)}"] if rights.deny else []
     if asked:
-        yield _Judged(rights, Standing.UNKNOWN, Reason.LICENCE, ", ".join(asked))
+        yield _Judged(rights, Standing.DENIED, Reason.LICENCE, ", ".join(asked))
     if rights.unknown == "drop":
-        yield _Judged(rights, Standing.ALLOWED, Reason.UNKNOWN_LICENCE, "one that is stated")
+        yield _Judged(rights, Standing.UNKNOWN, Reason.UNKNOWN_LICENCE, "one that is stated")
 
 
 CRITERION = Criterion(scorer=lambda _: None, rules=_rules)

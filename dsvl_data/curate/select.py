@@ -2,7 +2,7 @@
 
 The shard builder reads parts through here when a recipe curates. What it plans with is the part
 as if the samples that were left out had never been in it; so shards change only where a decision
-does, and a part of which everything is kept counts as it stands.
+does, and a category of which everything is kept counts as it stands.
 """
 
 from __future__ import annotations
@@ -34,7 +34,11 @@ def narrow(out: str, part: Part) -> Part:
         part,
         categories=kept,
         bytes=part.bytes * sum(kept.values()) // rows,
-        fingerprint=stored.digest(part.fingerprint, note["digest"]),
+        selections={
+            category: digest
+            for category, digest in note["selections"].items()
+            if kept.get(category) != part.categories[category]
+        },
     )
 
 

@@ -8,10 +8,12 @@ is part of a measure: thresholds only decide, see `criteria.py`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
+from dsvl_data.curate.pii import PiiRules
+from dsvl_data.curate.quality_settings import GarbageRules, ModelRules, QualityRules
 from dsvl_data.pipeline import Settings
 
 Category: TypeAlias = Literal[
@@ -41,6 +43,11 @@ class LanguageRules(Settings):
     min_confidence: float = Field(
         default=0.65, ge=0, le=1, description="of the language model; 0.65 is FineWeb's"
     )
+    min_confidence_of: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default={"zh": 0.35, "ja": 0.35, "ko": 0.35},
+        description="of some languages instead: a Chinese manual full of English commands gives "
+        "0.4, random characters up to 0.3",
+    )
     min_letters: int = Field(
         default=100,
         ge=0,
@@ -49,7 +56,7 @@ class LanguageRules(Settings):
 
 
 class LengthRules(Settings):
-    """How long the text of a sample may be, in characters."""
+    """How long the text of a sample may be, in characters that are no white space."""
 
     min_characters: int = Field(default=0, ge=0, description="the least")
     max_characters: int | None = Field(default=None, gt=0, description="the most; none: any")
@@ -60,6 +67,9 @@ class TextRules(Settings):
 
     language: LanguageRules | None = None
     length: LengthRules | None = None
+    quality: QualityRules | None = None
+    ocr_garbage: GarbageRules | None = None
+    model: ModelRules | None = None
 
 
 class ImageRules(Settings):
@@ -78,10 +88,6 @@ class RightsRules(Settings):
     unknown: Literal["keep", "drop"] = Field(
         default="drop", description="samples of which nobody states a licence"
     )
-
-
-class PiiRules(Settings):
-    """Which personal data is masked in texts."""
 
 
 class ExactRules(Settings):

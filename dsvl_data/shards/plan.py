@@ -13,7 +13,7 @@ import json
 import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -63,13 +63,16 @@ class Part:
     """One part file as the plan sees it.
 
     `name` is its path below `parts/`; `categories` counts its samples by category; `bytes` is
-    the sum of all its values; `fingerprint` changes with any change of the file.
+    the sum of all its values; `fingerprint` changes with any change of the file. Where only some
+    samples are taken, the numbers are of those, and `selections` has, for the categories of which
+    some are not, what changes with which.
     """
 
     name: str
     categories: Mapping[str, int]
     bytes: int
     fingerprint: str
+    selections: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +221,9 @@ def _group(
         "category": category,
         "seed": settings.seed,
         "tokenizer": tokenizer,
-        "parts": [[part.name, part.fingerprint] for part in parts],
+        "parts": [
+            [part.name, part.fingerprint + part.selections.get(category, "")] for part in parts
+        ],
         "shards": shards,
     }
     digest = hashlib.blake2b(json.dumps(decisive).encode(), digest_size=16).hexdigest()
