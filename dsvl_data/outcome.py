@@ -63,6 +63,21 @@ class Reason(Enum):
         Outcome.FILTERED,
         "a text whose language the model is less sure of than the recipe asks for",
     )
+    WORD_COUNT = (Outcome.FILTERED, "fewer or more words of prose than the recipe asks for")
+    WORD_LENGTH = (Outcome.FILTERED, "words that are too short or too long, as prose goes")
+    SYMBOLS = (Outcome.FILTERED, "too many hashes, ellipses, digits or symbols in the prose")
+    BULLET_LINES = (Outcome.FILTERED, "nearly nothing but items of lists")
+    ELLIPSIS_LINES = (Outcome.FILTERED, "too many lines that break off with an ellipsis")
+    NO_WORDS = (Outcome.FILTERED, "too many words without a letter")
+    STOP_WORDS = (Outcome.FILTERED, "too few of the commonest words of its language")
+    REPEATED_LINES = (Outcome.FILTERED, "lines or paragraphs that say again what others say")
+    REPEATED_NGRAMS = (Outcome.FILTERED, "sequences of words that come again and again")
+    FRAGMENTS = (Outcome.FILTERED, "too few lines that are sentences")
+    BOILERPLATE = (Outcome.FILTERED, "lines about cookies, terms or Javascript; filler text")
+    CURLY_BRACKETS = (Outcome.FILTERED, "curly brackets in the prose: a template, a program")
+    OCR_GARBAGE = (Outcome.FILTERED, "too much that a failed character recognition leaves")
+    LOW_QUALITY = (Outcome.FILTERED, "a quality model thinks less of it than the recipe asks for")
+    PERPLEXITY = (Outcome.FILTERED, "a language model finds it too strange, or too plain")
     TEXT_TOO_SHORT = (Outcome.FILTERED, "fewer characters than the recipe asks for")
 
     # Duplicates: as good as another sample, which is kept and named.

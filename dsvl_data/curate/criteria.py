@@ -6,7 +6,7 @@ adds its module's `CRITERION` to the list.
 
 from __future__ import annotations
 
-from dsvl_data.curate import exact, language_rules, length, rights
+from dsvl_data.curate import exact, language_rules, length, quality, quality_scores, rights
 from dsvl_data.curate.rule import Rule, Scorer
 from dsvl_data.curate.settings import Curation
 
@@ -14,6 +14,10 @@ CRITERIA = (
     rights.CRITERION,
     length.CRITERION,
     language_rules.CRITERION,
+    quality.FORM_CRITERION,
+    quality.GARBAGE_CRITERION,
+    quality_scores.QUALITY_CRITERION,
+    quality_scores.PERPLEXITY_CRITERION,
     exact.CRITERION,
 )
 

@@ -136,7 +136,7 @@ class Prose:
     @cached_property
     def tokens(self) -> list[str]:
         """Words of scripts with spaces, as they stand; single characters of the others."""
-        return [token for token in _TOKEN.findall(self.text) if LEFT_OUT not in token]
+        return line_tokens(self.text)
 
     @cached_property
     def spaceless(self) -> int:
@@ -153,6 +153,11 @@ class Prose:
         """How much of the text is prose, 0 to 1."""
         kept = sum(len(line.text) - line.text.count(" ") for line in self.lines)
         return min(kept / self.total, 1.0) if self.total else 0.0
+
+
+def line_tokens(text: str) -> list[str]:
+    """Part prose into words and single characters; see `Prose.tokens`."""
+    return [token for token in _TOKEN.findall(text) if LEFT_OUT not in token]
 
 
 def count_spaceless(text: str) -> int:

@@ -78,9 +78,17 @@ class ChineseRules(FormRules):
     min_stop_words: _Number = Field(default=2, description="of some forty function characters")
 
 
+#: What a sample's text is for its own sake. A page, a figure's code or an exam was chosen with its
+#: image; their lists and set phrases, a hundred words of them, are no sign of a bad text.
+TEXT_CATEGORIES = ("text", "interleaved")
+
+
 class QualityRules(Settings):
     """The form of a text: Gopher's and C4's rules over its prose, by the sample's language."""
 
+    categories: tuple[str, ...] = Field(
+        default=TEXT_CATEGORIES, description="of which samples; empty: of all"
+    )
     en: EnglishRules | None = EnglishRules()
     zh: ChineseRules | None = ChineseRules()
     others: FormRules | None = Field(default=FormRules(), description="any other language")
@@ -104,6 +112,9 @@ class GarbageRules(Settings):
 class ModelRules(Settings):
     """What a model of one's own says of a text; see `quality_model.py`."""
 
+    categories: tuple[str, ...] = Field(
+        default=TEXT_CATEGORIES, description="of which samples; empty: of all"
+    )
     classifier: Annotated[str | None, PathOption()] = Field(
         default=None,
         description="a fastText model with the label `good`, as `corpus train-quality` makes it",
