@@ -28,13 +28,17 @@ SETTINGS = "settings.json"
 
 @dataclass(slots=True)
 class Account:
-    """One pipeline's samples by outcome and reason; `problems` says where it does not balance."""
+    """One pipeline's samples by outcome and reason; `problems` says where it does not balance.
+
+    `masked` counts by kind the personal data that the samples kept had.
+    """
 
     samples: int = 0
     pending: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     text_tokens: int = 0
+    masked: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -47,6 +51,7 @@ class Account:
             "pending": self.pending,
             "kept_text_tokens": self.text_tokens,
             "reasons": dict(sorted(self.reasons.items())),
+            "masked": dict(sorted(self.masked.items())),
         }
 
 
@@ -91,9 +96,11 @@ def _add(out: str, name: str, account: Account) -> None:
         return
     account.samples += samples
     place = stored.path(out, stored.DECISIONS, name)
-    if not stored.note(place):
+    note = stored.note(place)
+    if not note:
         account.pending += samples
         return
+    account.masked.update(note["masked"])
     table = stored.read(place, ["outcome", "reason", "text_tokens"])
     if table.num_rows != samples:
         account.problems.append(f"{name}: {samples} samples, {table.num_rows} decisions")

@@ -17,10 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
+from numpy.typing import NDArray
 
 from dsvl_data.curate import measure, stored
 from dsvl_data.curate.elect import REASONS, Election, Losers, losers
 from dsvl_data.curate.judge import failures, sentence
+from dsvl_data.curate.masking import PiiScorer
 from dsvl_data.curate.measure import TEXT_TOKENS, Measured
 from dsvl_data.outcome import Outcome
 
@@ -63,7 +65,7 @@ def decide(job: tuple[Election, int]) -> list[Decided]:
         for i in stale:
             part = election.slices[number][i]
             table = _decisions(election, part, lost[i])
-            notes[i] = _note(table, part, made)
+            notes[i] = _note(election, table, part, made)
             stored.write(places[i], table, notes[i])
     return [
         Decided(part.name, note["outcomes"])
@@ -102,7 +104,7 @@ def _decisions(election: Election, part: Measured, lost: Losers) -> pa.Table:
     return pa.table(columns, schema=SCHEMA)
 
 
-def _note(table: pa.Table, part: Measured, made: str) -> dict[str, Any]:
+def _note(election: Election, table: pa.Table, part: Measured, made: str) -> dict[str, Any]:
     """What those who read the decisions need before they read them."""
     kept = np.array(pc.equal(table.column("outcome"), Outcome.KEPT.value), np.bool_)
     counts, selections = {}, {}
@@ -117,4 +119,14 @@ def _note(table: pa.Table, part: Measured, made: str) -> dict[str, Any]:
         "outcomes": dict(sorted(Counter(table.column("outcome").to_pylist()).items())),
         "kept": counts,
         "selections": selections,
+        "masked": _masked(election, part, kept),
     }
+
+
+def _masked(election: Election, part: Measured, kept: NDArray[np.bool_]) -> dict[str, int]:
+    """Count what is masked in the samples that are kept, by kind."""
+    if election.settings.pii is None:
+        return {}
+    counts = measure.read(election.out, part.name, list(PiiScorer.columns)).filter(pa.array(kept))
+    totals = {name.removeprefix("pii_"): pc.sum(counts[name]).as_py() for name in PiiScorer.columns}
+    return {kind: total for kind, total in totals.items() if total}

@@ -7,6 +7,7 @@ does, and a category of which everything is kept counts as it stands.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -14,12 +15,16 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dsvl_data.curate import stored
+from dsvl_data.curate.masking import fingerprint
+from dsvl_data.curate.pii import mask_sample
+from dsvl_data.curate.settings import Curation
 from dsvl_data.curate.stored import CurationError
 from dsvl_data.outcome import Outcome
+from dsvl_data.sample import Sample
 from dsvl_data.shards.plan import Part
 
 
-def narrow(out: str, part: Part) -> Part:
+def narrow(out: str, part: Part, settings: Curation) -> Part:
     """Return a part with only what is kept; `CurationError` when nothing was decided of it."""
     note = stored.note(stored.path(out, stored.DECISIONS, part.name))
     if note.get("part") != part.fingerprint:
@@ -27,19 +32,28 @@ def narrow(out: str, part: Part) -> Part:
             f"{part.name} changed since it was curated; run `dsvl-data corpus build` again"
         )
     kept: dict[str, int] = note["kept"]
-    if kept == part.categories:
-        return part
-    rows = sum(part.categories.values())
+    selections = {
+        category: digest
+        for category, digest in note["selections"].items()
+        if kept.get(category) != part.categories[category]
+    }
+    if settings.pii is not None:
+        masking = fingerprint(settings.pii)
+        for category in {*settings.pii.categories} & part.categories.keys():
+            selections[category] = selections.get(category, "") + masking
     return replace(
         part,
         categories=kept,
-        bytes=part.bytes * sum(kept.values()) // rows,
-        selections={
-            category: digest
-            for category, digest in note["selections"].items()
-            if kept.get(category) != part.categories[category]
-        },
+        bytes=part.bytes * sum(kept.values()) // max(1, sum(part.categories.values())),
+        selections=selections,
     )
+
+
+def mask(samples: Sequence[Sample], settings: Curation) -> list[Sample]:
+    """Return samples without the personal data that the rules name."""
+    if settings.pii is None:
+        return list(samples)
+    return [mask_sample(sample, settings.pii)[0] for sample in samples]
 
 
 def rows(out: str, name: str) -> NDArray[np.bool_]:

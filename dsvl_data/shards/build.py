@@ -180,7 +180,7 @@ def build_shards(
 def _read_parts(job: tuple[str, Sequence[str], Curation | None]) -> list[Part]:
     out, names, curation = job
     parts = [read_part(out, name) for name in names]
-    return parts if curation is None else [select.narrow(out, part) for part in parts]
+    return parts if curation is None else [select.narrow(out, part, curation) for part in parts]
 
 
 def _build_group(job: tuple[str, Group, ShardSettings, Curation | None]) -> tuple[str, _Note]:
@@ -197,6 +197,8 @@ def _build_group(job: tuple[str, Group, ShardSettings, Curation | None]) -> tupl
             path = storage.join(out, PARTS, part)
             kept = None if curation is None else select.rows(out, part)
             for samples in _read_samples(path, group.category, kept):
+                if curation is not None:
+                    samples = select.mask(samples, curation)
                 tokens = counter.count([sample.text for sample in samples])
                 for sample, count in zip(samples, tokens, strict=True):
                     spool.add(encode(sample, count), part)

@@ -18,8 +18,9 @@ from dsvl_data.curate.explain import explain
 from dsvl_data.curate.run import curate, forget
 from dsvl_data.curate.settings import Curation
 from dsvl_data.curate.stored import CurationError
+from dsvl_data.sample import Sample
 from dsvl_data.shards.build import ShardSettings, build_shards
-from dsvl_data.shards.index import read_index
+from dsvl_data.shards.index import read_index, read_sample
 from tests.curate.conftest import CHINESE, ENGLISH, key, sample, write
 
 RULES: dict[str, Any] = {
@@ -103,6 +104,15 @@ def in_shards(out: Path) -> set[str]:
         for shard in (out / "shards").rglob("*.tar")
         for entry in read_index(str(shard))
     }
+
+
+def read_shards(out: Path) -> list[Sample]:
+    """The samples in the shards."""
+    return [
+        read_sample(str(shard), entry)
+        for shard in sorted((out / "shards").rglob("*.tar"))
+        for entry in read_index(str(shard))
+    ]
 
 
 def state(folder: Path) -> dict[str, tuple[bytes, int]]:
@@ -290,6 +300,28 @@ def test_the_same_however_the_corpus_is_sliced(
     assert len(list((many / "curation" / "clusters" / "pair").iterdir())) == 8
     assert fates(many) == fates(one) == FATES
     assert contents(many, "shards") == contents(one, "shards")
+
+
+def test_personal_data_is_masked_on_its_way_into_the_shards(tmp_path: Path) -> None:
+    letter = "Write to jane.doe@wonderful-mail.net or to her brother. " + TALES[0]
+    page = sample("page", letter, category="document_ocr", images=("page",))
+    out = write(tmp_path / "out", made_0=[sample("letter", letter), page, sample("tale", TALES[1])])
+    parts = state(out / "parts")
+    plain = run(out, {"duplicates": {}})
+    before = state(out / "shards")
+    masked = run(out, {"duplicates": {}, "pii": {}})
+    assert masked["made"] == {**plain["made"], "masked": {"email": 1}}
+    texts = {s.key.partition("-")[2]: s.text for s in read_shards(out)}
+    assert texts["letter"] == letter.replace("jane.doe@wonderful-mail.net", "[EMAIL]")
+    # The image of a page shows the address.
+    assert texts["page"] == letter
+    assert state(out / "parts") == parts
+    now = state(out / "shards")
+    assert {name for name in now if now[name] == before[name]} >= {
+        "document_ocr/document_ocr-00000.tar"
+    }
+    measures = explain(str(out), "made/part-00000.parquet", {key("letter")})[key("letter")]
+    assert measures["measures"]["pii_email"] == 1
 
 
 def test_explain_shows_scores_thresholds_and_whose_duplicate_it_is(tmp_path: Path) -> None:
