@@ -6,7 +6,7 @@ adds its module's `CRITERION` to the list.
 
 from __future__ import annotations
 
-from dsvl_data.curate import exact, language_rules, length, quality, quality_scores, rights
+from dsvl_data.curate import exact, language_rules, length, masking, quality, quality_scores, rights
 from dsvl_data.curate.rule import Rule, Scorer
 from dsvl_data.curate.settings import Curation
 
@@ -19,6 +19,7 @@ CRITERIA = (
     quality_scores.QUALITY_CRITERION,
     quality_scores.PERPLEXITY_CRITERION,
     exact.CRITERION,
+    masking.CRITERION,
 )
 
 
