@@ -88,10 +88,11 @@ def take_signatures(path: str, rows: NDArray[np.int64]) -> Signatures:
     with storage.open_input(path) as source:
         file = pq.ParquetFile(source)
         pieces = []
-        groups = rows // _SIGNATURE_ROWS
+        each = file.metadata.row_group(0).num_rows
+        groups = rows // each
         for group in np.unique(groups):
             matrix = _matrix(file.read_row_group(int(group), columns=["signature"]))
-            pieces.append(matrix[rows[groups == group] - group * _SIGNATURE_ROWS])
+            pieces.append(matrix[rows[groups == group] - group * each])
     return np.concatenate(pieces)
 
 
