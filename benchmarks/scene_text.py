@@ -95,7 +95,9 @@ def converted(refs: list[DocumentRef], options: PublishedOptions) -> int:
     made = 0
     for start in range(0, len(refs), PIPELINE.batch_size):
         batch = [
-            Document(ref, partial(PIPELINE.reader, ref), PIPELINE.name, PIPELINE.version)
+            Document(
+                ref, partial(PIPELINE.reader, ref), PIPELINE.name, PIPELINE.version, PIPELINE.limits
+            )
             for ref in refs[start : start + PIPELINE.batch_size]
         ]
         made += sum(isinstance(result, Sample) for result in converter(batch))

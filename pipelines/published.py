@@ -12,8 +12,7 @@ import difflib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import Field, field_validator
 
@@ -221,6 +220,7 @@ class PublishedConverter:
 
     def __init__(self, options: PublishedOptions) -> None:
         self._options = options
+        self._sets: dict[str, _Set] = {}
 
     def __call__(self, documents: Sequence[Document]) -> Iterator[Sample | Dropped]:
         """Yield what each record gives, in order."""
@@ -260,8 +260,7 @@ class PublishedConverter:
         """Nothing is held."""
 
     def _made(self, document: Document) -> _Made:
-        reader = reader_of(document.ref.dataset, self._options)
-        chosen = self._options.sets.get(document.ref.dataset, SetOptions())
+        reader, variants, thresholds, folders = self._set(document.ref.dataset)
         made = _Made(reader, [], {"reader": reader.name})
         try:
             record = parse_record(document.ref, document.data, reader.rows)
@@ -269,17 +268,14 @@ class PublishedConverter:
                 document,
                 reader.pictures(record),
                 reader.files(record),
-                tuple(folder for path in chosen.images for folder in _folders(path)),
+                folders,
                 self._options.min_side,
                 reader.stems,
             )
-            choice = Choice(
-                chosen.variants or reader.variants,
-                _draw(self._options.seed, document.ref.id),
-                {**reader.thresholds, **chosen.thresholds},
-            )
-            if len(choice.variants) > 1:
-                made.details |= {"variant": choice.variant(), "seed": str(self._options.seed)}
+            choice = Choice(variants, _draw(self._options.seed, document.ref.id), thresholds)
+            if len(variants) > 1:
+                made.details["variant"] = choice.variant()
+                made.details["seed"] = str(self._options.seed)
             for item in reader.convert(record, pictures, choice):
                 made.items.append(item if isinstance(item, Left) else self._judged(item))
             if pictures.changes:
@@ -290,18 +286,44 @@ class PublishedConverter:
             made.items.append(Left(error.reason, "", error.detail))
         return made
 
+    def _set(self, dataset: str) -> _Set:
+        """What the reader and the recipe say of a data set, put together once."""
+        known = self._sets.get(dataset)
+        if known is None:
+            reader = reader_of(dataset, self._options)
+            chosen = self._options.sets.get(dataset, SetOptions())
+            known = self._sets[dataset] = _Set(
+                reader,
+                chosen.variants or reader.variants,
+                {**reader.thresholds, **chosen.thresholds},
+                tuple(path for path in chosen.images if storage.kind_of(path) == "folder"),
+            )
+        return known
+
     def _judged(self, item: Item) -> Item | Left:
         """An item within the recipe's limits, its text such as can be stored."""
-        characters = sum(len(s.text) for s in item.segments if isinstance(s, Text))
-        if not any(s.text.strip() for s in item.segments if isinstance(s, Text)):
+        texts = [s.text for s in item.segments if isinstance(s, Text)]
+        characters = sum(map(len, texts))
+        if not any(map(str.strip, texts)):
             return Left(Reason.NO_TEXT, "", "nothing but pictures")
         if characters > self._options.max_characters:
             limit = self._options.max_characters
             return Left(Reason.TEXT_TOO_LONG, "", f"{characters} characters, the limit is {limit}")
+        if all(_storable(text) == text for text in texts):
+            return item
         segments = [
             replace(s, text=_storable(s.text)) if isinstance(s, Text) else s for s in item.segments
         ]
         return replace(item, segments=segments)
+
+
+class _Set(NamedTuple):
+    """How the records of a data set are read: the reader's ways, and the recipe's."""
+
+    reader: Reader
+    variants: Mapping[str, float]
+    thresholds: Mapping[str, float]
+    folders: tuple[str, ...]
 
 
 @dataclass(slots=True)
@@ -374,11 +396,6 @@ class _Pictures:
             if span is not None:
                 return read_span(span, self._limit)
         raise DocumentError(missing, f"{name[:300]}: in none of the places")
-
-
-@lru_cache(maxsize=256)
-def _folders(path: str) -> tuple[str, ...]:
-    return (path,) if storage.kind_of(path) == "folder" else ()
 
 
 def _is_svg(data: bytes) -> bool:

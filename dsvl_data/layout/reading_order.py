@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from itertools import chain as chained
 from typing import NamedTuple, TypeAlias
 
 from dsvl_data.layout.shapes import Ends
@@ -42,8 +42,7 @@ _COHERENT = 0.9  # of the text runs in one direction: then that is the picture's
 _SLANT = 0.1  # sine of a slope that is not worth a rotation
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """Texts that are read one after the other, as indices into the input, in order.
 
     `block` counts the blocks of lines from 0; `vertical`: Chinese or Japanese that runs downwards.
@@ -52,6 +51,9 @@ class Line:
     texts: tuple[int, ...]
     block: int
     vertical: bool
+
+
+_NOBODY = (math.inf, -1)
 
 
 class _Stroke(NamedTuple):
@@ -81,13 +83,16 @@ def reading_order(
     """
     if not texts:
         return []
-    order = sorted(range(len(texts)), key=lambda index: (ends[index], texts[index]))
+    order = [index for _, _, index in sorted(zip(ends, texts, range(len(texts)), strict=True))]
     corners = _relative([ends[index] for index in order])
     words = [
         _stroke(texts[index], quad, oriented) for index, quad in zip(order, corners, strict=True)
     ]
     chains = _chains(_successors(words, _word_score, _WORD_TURN, _WORD_RATIO, _WORD_GAP[1] / 2))
-    lines = [_joined([words[index] for index in chain]) for chain in chains]
+    lines = [
+        _joined([words[index] for index in chain]) if len(chain) > 1 else words[chain[0]]
+        for chain in chains
+    ]
     blocks = _chains(_successors(lines, _line_score, _LINE_TURN, _LINE_RATIO, _LINE_GAP[1] / 2))
     found = []
     for number, block in enumerate(_block_order(blocks, lines, chains, corners)):
@@ -101,18 +106,17 @@ def reading_order(
 
 def _relative(ends: Sequence[Ends]) -> list[Ends]:
     """Move and scale points so that all lie between 0 and 1 and the longer side is 1."""
-    xs = [x for quad in ends for x, _ in quad]
-    ys = [y for quad in ends for _, y in quad]
+    xs, ys = zip(*chained.from_iterable(ends), strict=True)
     x0, y0 = min(xs), min(ys)
     extent = max(max(xs) - x0, max(ys) - y0) or 1.0
     return [
         (
-            ((a[0] - x0) / extent, (a[1] - y0) / extent),
-            ((b[0] - x0) / extent, (b[1] - y0) / extent),
-            ((c[0] - x0) / extent, (c[1] - y0) / extent),
-            ((d[0] - x0) / extent, (d[1] - y0) / extent),
+            ((ax - x0) / extent, (ay - y0) / extent),
+            ((bx - x0) / extent, (by - y0) / extent),
+            ((cx - x0) / extent, (cy - y0) / extent),
+            ((dx - x0) / extent, (dy - y0) / extent),
         )
-        for a, b, c, d in ends
+        for (ax, ay), (bx, by), (cx, cy), (dx, dy) in ends
     ]
 
 
@@ -212,8 +216,10 @@ def _successors(
     Strokes further apart than `reach` times both heights are not looked at.
     """
     count = len(strokes)
-    following, following_score = [-1] * count, [math.inf] * count
-    preceding, preceding_score = [-1] * count, [math.inf] * count
+    if count == 1:
+        return [-1]
+    # (score, index), the best yet
+    following, preceding = [_NOBODY] * count, [_NOBODY] * count
     around = []
     for index, (_, _, _, _, _, _, _, height, _, (left, top, right, bottom)) in enumerate(strokes):
         margin = reach * height
@@ -221,54 +227,53 @@ def _successors(
     around.sort()
     for position, (_, i, left, right, bottom) in enumerate(around, 1):
         a = strokes[i]
+        _, _, _, _, a_ux, a_uy, _, a_height, a_vertical, _ = a
         for top, j, other_left, other_right, _ in around[position:]:
             if top > bottom:
                 break
             if other_left > right or other_right < left:
                 continue
             b = strokes[j]
+            _, _, _, _, b_ux, b_uy, _, b_height, b_vertical, _ = b
             if (
-                a.ux * b.ux + a.uy * b.uy <= turn
-                or a.height > ratio * b.height
-                or b.height > ratio * a.height
-                or a.vertical is not b.vertical
+                a_ux * b_ux + a_uy * b_uy <= turn
+                or a_height > ratio * b_height
+                or b_height > ratio * a_height
+                or a_vertical is not b_vertical
             ):
                 continue
             for first, second, value in ((i, j, score(a, b)), (j, i, score(b, a))):
-                if value == math.inf:
-                    continue
-                if (value, second) < (following_score[first], following[first]):
-                    following[first], following_score[first] = second, value
-                if (value, first) < (preceding_score[second], preceding[second]):
-                    preceding[second], preceding_score[second] = first, value
+                if value != math.inf:
+                    following[first] = min(following[first], (value, second))
+                    preceding[second] = min(preceding[second], (value, first))
     return [
-        after if after >= 0 and preceding[after] == index else -1
-        for index, after in enumerate(following)
+        after if after >= 0 and preceding[after][1] == index else -1
+        for index, (_, after) in enumerate(following)
     ]
 
 
 def _chains(successors: Sequence[int]) -> list[list[int]]:
     """Turn links into chains; a ring (text around a coin) is cut before its first member."""
-    followers = {after for after in successors if after >= 0}
     chains: list[list[int]] = []
-    seen = [False] * len(successors)
-    heads = [index for index in range(len(successors)) if index not in followers]
-    for head in [*heads, *range(len(successors))]:
+    left = set(range(len(successors)))
+    # Those that nothing leads to, then, of what no chain has reached, the first of each ring.
+    for head in [*sorted(left.difference(successors)), *range(len(successors))]:
+        if head not in left:
+            continue
         chain = []
-        while head >= 0 and not seen[head]:
-            seen[head] = True
+        while head in left:
+            left.remove(head)
             chain.append(head)
             head = successors[head]
-        if chain:
-            chains.append(chain)
+        chains.append(chain)
+        if not left:
+            break
     return chains
 
 
 def _joined(chain: Sequence[_Stroke]) -> _Stroke:
     """Make one stroke of several, from the start of the first to the end of the last."""
     first, last = chain[0], chain[-1]
-    if len(chain) == 1:
-        return first
     step_x, step_y = last.end_x - first.start_x, last.end_y - first.start_y
     length = math.sqrt(step_x * step_x + step_y * step_y)
     ux, uy = (step_x / length, step_y / length) if length > 0 else (first.ux, first.uy)
@@ -299,6 +304,10 @@ def _block_order(
     ux, uy = _horizontal(lines)
     boxes = []
     for block in blocks:
+        first = lines[block[0]]
+        height = first.height
+        if len(block) > 1:
+            height = sum([lines[line].height for line in block]) / len(block)
         if uy:
             points = [
                 (x * ux + y * uy, y * ux - x * uy)
@@ -309,10 +318,10 @@ def _block_order(
             xs, ys = [x for x, _ in points], [y for _, y in points]
             left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
         elif len(block) == 1:
-            left, top, right, bottom = lines[block[0]].box
+            left, top, right, bottom = first.box
         else:
             left, top, right, bottom = _around([lines[line].box for line in block])
-        margin = _BLOCK_MARGIN * sum([lines[line].height for line in block]) / len(block)
+        margin = _BLOCK_MARGIN * height
         across, down = min(margin, (right - left) * 0.45), min(margin, (bottom - top) * 0.45)
         boxes.append((left + across, top + down, right - across, bottom - down))
     return _cut(boxes, [lines[block[0]].vertical for block in blocks])
@@ -324,12 +333,15 @@ def _horizontal(lines: Sequence[_Stroke]) -> tuple[float, float]:
     A picture that stands upside down counts. One on its side does not: more often it is a picture
     of the spines of books, which are read from left to right.
     """
-    flat = [line for line in lines if abs(line.ux) >= abs(line.uy)]
-    length = sum([line.length for line in flat])
-    x = sum([line.ux * line.length for line in flat])
-    y = sum([line.uy * line.length for line in flat])
+    whole = flat = x = y = 0.0
+    for _, _, _, _, ux, uy, length, _, _, _ in lines:
+        whole += length
+        if abs(ux) >= abs(uy):
+            flat += length
+            x += ux * length
+            y += uy * length
     size = math.sqrt(x * x + y * y)
-    if not size or size < _COHERENT * length or 2 * length < sum([line.length for line in lines]):
+    if not size or size < _COHERENT * flat or 2 * flat < whole:
         return 1.0, 0.0
     if x > 0 and abs(y) < _SLANT * size:
         return 1.0, 0.0
@@ -338,13 +350,14 @@ def _horizontal(lines: Sequence[_Stroke]) -> tuple[float, float]:
 
 def _cut(boxes: Sequence[tuple[float, float, float, float]], vertical: Sequence[bool]) -> list[int]:
     order: list[int] = []
+    any_vertical = any(vertical)
     groups = [list(range(len(boxes)))]
     while groups:
         group = groups.pop()
         if len(group) == 1:
             order += group
             continue
-        leftwards = 2 * sum([vertical[index] for index in group]) > len(group)
+        leftwards = any_vertical and 2 * sum([vertical[index] for index in group]) > len(group)
         parts = _parts(group, boxes, 1)
         if len(parts) == 1:
             parts = _parts(group, boxes, 0)
@@ -370,11 +383,14 @@ def _parts(group: Sequence[int], boxes: Sequence[Box], axis: int) -> list[list[i
     """Split boxes at every gap along an axis (0: x, 1: y)."""
     parts: list[list[int]] = []
     reach = -math.inf
-    for index in sorted(group, key=lambda index: (boxes[index][axis], index)):
-        if boxes[index][axis] >= reach:
-            parts.append([])
-        parts[-1].append(index)
-        reach = max(reach, boxes[index][axis + 2])
+    for start, index in sorted([(boxes[index][axis], index) for index in group]):
+        if start >= reach:
+            parts.append([index])
+        else:
+            parts[-1].append(index)
+        end = boxes[index][axis + 2]
+        if end > reach:
+            reach = end
     return parts
 
 

@@ -75,26 +75,22 @@ def polygon(values: object) -> Shape | None:
     `None` for fewer than three points, for points in a line, for what is not finite or far away,
     for an odd count of numbers and for anything that is no list.
     """
-    if not isinstance(values, list | tuple) or not values:
+    if not isinstance(values, _LISTS) or not values:
         return None
-    flat: list[float] = []
-    if type(values[0]) in _NUMBERS:
-        flat.extend(values)
-    else:
+    flat: Sequence[Any] = values
+    if type(values[0]) not in _NUMBERS:
+        flat = []
         for pair in values:
-            if not isinstance(pair, list | tuple) or len(pair) != 2:
+            if not isinstance(pair, _LISTS) or len(pair) != 2:
                 return None
             flat.extend(pair)
-    if (
-        len(flat) % 2
-        or not 6 <= len(flat) <= 2 * _MAX_POINTS
-        or not _NUMBERS.issuperset(map(type, flat))
-    ):
+    count = len(flat)
+    if count % 2 or not 6 <= count <= 2 * _MAX_POINTS or not _NUMBERS.issuperset(map(type, flat)):
         return None
-    # No comparison with a NaN is true; where one hides from `min` and `max`, the sum shows it.
-    if not (min(flat) > -_FAR and max(flat) < _FAR and not math.isnan(sum(flat))):
+    try:
+        return _shape(list(map(float, flat[::2])), list(map(float, flat[1::2])))
+    except OverflowError:  # of a whole number that no float can hold
         return None
-    return _shape(list(map(float, flat[::2])), list(map(float, flat[1::2])))
 
 
 def corners(left: object, top: object, right: object, bottom: object) -> Shape | None:
@@ -133,6 +129,7 @@ def rotated_box(
 
 # `True` is an int to Python, and no coordinate: so types are compared, not classes.
 _NUMBERS = frozenset((int, float))
+_LISTS = (list, tuple)
 
 
 def _numbers(*values: Any) -> list[float]:
@@ -144,14 +141,15 @@ def _numbers(*values: Any) -> list[float]:
 
 def _shape(xs: list[float], ys: list[float]) -> Shape | None:
     left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
-    points = list(zip(xs, ys, strict=True))
-    area = _signed_area(points)
-    if len(points) == 4 and abs(area) < 0.9 * (right - left) * (bottom - top):
-        points = _untangled(points)
-        area = _signed_area(points)
-    if left >= right or top >= bottom or not area:
+    if not (-_FAR < left < right < _FAR and -_FAR < top < bottom < _FAR):
         return None
-    return Shape(tuple(points), left, top, right, bottom)
+    points = tuple(zip(xs, ys, strict=True))
+    size = abs(_signed_area(points))
+    if len(points) == 4 and size < 0.9 * (right - left) * (bottom - top):
+        points = _untangled(points)
+        size = abs(_signed_area(points))
+    # No comparison with a NaN is true; where one hides from `min` and `max`, the area shows it.
+    return Shape(points, left, top, right, bottom) if size > 0 else None
 
 
 def _signed_area(points: Sequence[Point]) -> float:
@@ -169,13 +167,13 @@ def _signed_area(points: Sequence[Point]) -> float:
     return total / 2
 
 
-def _untangled(points: list[Point]) -> list[Point]:
+def _untangled(points: tuple[Point, ...]) -> tuple[Point, ...]:
     """Mend a quadrilateral whose sides cross: two of its corners were given in turned order."""
     a, b, c, d = points
     if _cross(a, b, c, d):
-        return [a, c, b, d]
+        return a, c, b, d
     if _cross(b, c, d, a):
-        return [a, b, d, c]
+        return a, b, d, c
     return points
 
 

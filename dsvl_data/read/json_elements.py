@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from dsvl_data.outcome import DocumentError, Reason
@@ -111,13 +112,14 @@ class _Tokens:
         of a comma or colon is one more than its container's.
         """
         data = np.frombuffer(chunk, np.uint8)
-        # A byte each that counts quotes; it overflows, and stays odd within strings.
-        quotes = np.cumsum(self._quotes(data), dtype=np.uint8)
-        outside = (quotes & 1) == int(self.in_string)
+        quotes = self._quotes(data)
         braces = data | 0x20  # which makes a brace of a bracket
         marks = (braces == _BRACE) | (braces == _BRACE + 2) | (data == _COMMA_BYTE)
-        found = np.flatnonzero((marks | (data == _COLON_BYTE)) & outside)
-        self.in_string = bool((int(quotes[-1]) + int(self.in_string)) % 2)
+        found = np.flatnonzero(marks | (data == _COLON_BYTE) | quotes)
+        is_quote = quotes[found]
+        opened = np.cumsum(is_quote) + int(self.in_string)  # odd within strings
+        self.in_string = bool(opened[-1] % 2) if len(found) else self.in_string
+        found = found[(opened % 2 == 0) & ~is_quote]
         kinds = _KINDS[data[found]]
         steps = _STEPS[kinds]
         after = self.depth + np.cumsum(steps)
@@ -153,8 +155,11 @@ class _Tokens:
 
 def _key(raw: bytes) -> str:
     try:
-        key = json.loads(raw)
-    except (ValueError, RecursionError):
-        key = None
+        key = orjson.loads(raw)
+    except ValueError:
+        try:
+            key = json.loads(raw)
+        except (ValueError, RecursionError):
+            key = None
     # A key that is none is no reason to lose the value behind it.
     return key if isinstance(key, str) else raw[:100].decode("utf-8", "replace").strip()

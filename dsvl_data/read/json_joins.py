@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from typing import IO, Any
 
@@ -19,8 +20,9 @@ from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.json_elements import Element, elements
 from dsvl_data.read.streams import Stream
 
+_BLOCK = 1 << 20
 # Most joins are made to parse one record, and index nothing.
-_NO_HASHES = np.zeros(0, np.int64)
+_NO_HASHES = array("q")
 _NO_PLACES = np.zeros((0, 2), np.int64)
 _NONE_USED = np.zeros(0, np.bool_)
 
@@ -33,32 +35,37 @@ class Join:
 
     def __init__(self, joined: tuple[str, str, str]) -> None:
         self._at, self._pointer, self._id = joined
-        self._hashes: NDArray[np.int64] = _NO_HASHES
+        self._hashes = _NO_HASHES
         self._places: NDArray[np.int64] = _NO_PLACES
         self._used: NDArray[np.bool_] = _NONE_USED
 
     def index(self, stream: Stream | IO[bytes], payload: Stream | IO[bytes]) -> None:
         """Find the elements that point to others: two readers of the same text."""
         hashes, places = array("q"), array("q")
-        for element in elements(stream.read, self._at):
-            payload.seek(element.offset)
-            pointer = _field(payload.read(element.size), self._pointer)
+        content = Passing(payload)
+        for _, _, offset, size in elements(stream.read, self._at):
+            pointer = _field(content.part(offset, size), self._pointer)
             hashes.append(hash(pointer))
-            places.extend((element.offset, element.size))
-        order = np.argsort(np.array(hashes, np.int64), kind="stable")
-        self._hashes = np.array(hashes, np.int64)[order]
-        self._places = np.array(places, np.int64).reshape(-1, 2)[order]
+            places.append(offset)
+            places.append(size)
+        order = np.argsort(np.frombuffer(hashes, np.int64), kind="stable")
+        self._hashes = array("q", np.frombuffer(hashes, np.int64)[order].tobytes())
+        self._places = np.frombuffer(places, np.int64).reshape(-1, 2)[order]
         self._used = np.zeros(len(order), np.bool_)
 
-    def find(self, element: Element, data: bytes) -> list[list[int]]:
+    def find(self, element: Element, content: Passing) -> list[list[int]]:
         """Return (offset, size) of what points to an element, in the order of the file."""
-        own = element.key if self._id == "key" else _field(data, self._id)
+        if self._id == "key":
+            own = element.key
+        else:
+            own = _field(content.part(element.offset, element.size), self._id)
         if own is None:
             return []
-        first, last = np.searchsorted(self._hashes, [hash(own), hash(own)], "left"), 0
-        last = int(np.searchsorted(self._hashes, hash(own), "right"))
-        self._used[int(first[0]) : last] = True
-        found: list[list[int]] = self._places[int(first[0]) : last].tolist()
+        wanted = hash(own)
+        first = bisect_left(self._hashes, wanted)
+        last = bisect_right(self._hashes, wanted, first)
+        self._used[first:last] = True
+        found: list[list[int]] = self._places[first:last].tolist()
         return found
 
     def left_over(self) -> int:
@@ -67,15 +74,48 @@ class Join:
 
     def parse(self, record: Mapping[str, Any], data: bytes, sizes: Sequence[int]) -> dict[str, Any]:
         """Return a record with what points to it, from the bytes of these one after another."""
-        own = _plain(record.get(self._id, _inner(record).get(self._id)))
-        joined = []
+        own = _plain(record[self._id] if self._id in record else _inner(record).get(self._id))
+        pointer = self._pointer
+        parts = []
         start = 0
         for size in sizes:
-            value = load_json(data[start : start + size])
+            parts.append(data[start : start + size])
             start += size
-            if isinstance(value, dict) and _plain(value.get(self._pointer)) == own:
-                joined.append(value)
+        joined = [
+            value
+            for value in _load_all(parts)
+            if isinstance(value, dict) and _plain(value.get(pointer)) == own
+        ]
         return {**record, self._at.rpartition(".")[2]: joined}
+
+
+class Passing:
+    """Parts of a text that follow one another, from a reader that is asked for large blocks."""
+
+    def __init__(self, stream: Stream | IO[bytes]) -> None:
+        self._stream = stream
+        self._block = b""
+        self._start = 0
+
+    def part(self, offset: int, size: int) -> bytes:
+        """Return `size` bytes from `offset`, fewer at the end of the text."""
+        first = offset - self._start
+        if first < 0 or first + size > len(self._block):
+            # What is at hand is not read again: in a packed file that is to go back to its start.
+            kept = self._block[first:] if first >= 0 else b""
+            self._stream.seek(offset + len(kept))
+            self._block = kept + self._stream.read(max(size - len(kept), _BLOCK))
+            self._start, first = offset, 0
+        return self._block[first : first + size]
+
+
+def _load_all(texts: Sequence[bytes]) -> list[Any]:
+    """Decode several texts at once; one by one where there is something wrong with any."""
+    try:
+        values: list[Any] = orjson.loads(b"[%b]" % b",".join(texts))
+    except ValueError:
+        return [load_json(text) for text in texts]
+    return values if len(values) == len(texts) else [load_json(text) for text in texts]
 
 
 def load_json(data: bytes) -> Any:
@@ -94,13 +134,15 @@ def _field(data: bytes, name: str) -> str | None:
         value = load_json(data)
     except DocumentError:
         return None  # the element fails when it is read, or belongs to nothing
-    return _plain(value.get(name)) if isinstance(value, Mapping) else None
+    return _plain(value.get(name)) if isinstance(value, dict) else None
 
 
 def _inner(record: Mapping[str, Any]) -> Mapping[str, Any]:
     value = record.get("value")
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _plain(value: object) -> str | None:
+    if type(value) is str:
+        return value
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None

@@ -24,7 +24,7 @@ from dsvl_data.read import parquet_rows, tfrecord
 from dsvl_data.read.archives import line_ranges, list_files, printable, refusal
 from dsvl_data.read.csv_records import csv_cells, csv_ranges, decode
 from dsvl_data.read.json_elements import Element, elements
-from dsvl_data.read.json_joins import Join, load_json
+from dsvl_data.read.json_joins import Join, Passing, load_json
 from dsvl_data.read.published.reader import Record, Rows
 from dsvl_data.read.record_sources import (
     OTHER_TARS,
@@ -245,14 +245,14 @@ def _elements(source: Source, rows: Rows) -> Iterator[DocumentRef]:
     keys: set[str] = set()
     with closing(source.open()) as stream:
         payload_ = source.open() if join is not None else None
+        content = Passing(payload_) if payload_ is not None else None
         for element in elements(stream.read, rows.at):
             meta: dict[str, Any] = {"form": "element"}
             if element.key is not None:
                 meta["key"] = printable(element.key)
             size = element.size
-            if join is not None and payload_ is not None:
-                payload_.seek(element.offset)
-                joined = join.find(element, payload_.read(element.size))
+            if join is not None and content is not None:
+                joined = join.find(element, content)
                 size += sum(length for _, length in joined)
                 meta["joined"] = joined
             yield source.ref(_element_part(element, keys), element.offset, size, **meta)

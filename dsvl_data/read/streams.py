@@ -8,7 +8,7 @@ span starts it anew. Nothing is unpacked to disk.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import IO, Any, Literal, Protocol, TypeAlias, cast
@@ -23,6 +23,7 @@ from dsvl_data.read.zips import MAX_RATIO, SMALL_BYTES
 Packing: TypeAlias = Literal["", "gzip", "zstd", "deflate"]
 _SUFFIXES: dict[str, Packing] = {".gz": "gzip", ".zst": "zstd"}
 _BLOCK = 64 << 10
+_NEAR = 4 << 10
 _ZIP_HEADER = 30
 
 
@@ -108,10 +109,12 @@ def read_ranges(span: Span, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
     """
     try:
         stream = _kept(span)
-        pieces = []
-        for offset, size in ranges:
-            stream.seek(offset)
-            pieces.append(stream.read(size))
+        pieces: list[bytes] = []
+        for first, last in _runs(ranges):
+            start = ranges[first][0]
+            stream.seek(start)
+            run = stream.read(sum(ranges[last - 1]) - start)
+            pieces += [run[at - start : at - start + size] for at, size in ranges[first:last]]
     except (OSError, DocumentError) as error:
         _kept.cache_clear()
         if isinstance(error, DocumentError):
@@ -123,6 +126,18 @@ def read_ranges(span: Span, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
             detail = f"{span.path}: {len(piece)} bytes of {size} are there"
             raise DocumentError(Reason.UNREADABLE, detail)
     return pieces
+
+
+def _runs(ranges: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Yield where runs of ranges begin and end that lie so near that one read is cheaper."""
+    first, end = 0, -1
+    for number, (offset, size) in enumerate(ranges):
+        if number > first and not end <= offset <= end + _NEAR:
+            yield first, number
+            first = number
+        end = offset + size
+    if ranges:
+        yield first, len(ranges)
 
 
 @lru_cache(maxsize=1)
