@@ -27,10 +27,14 @@ def ink(picture: Pillow.Image) -> float:
         rgba = picture.convert("RGBA")
         ground = Pillow.new("RGBA", rgba.size, "white")
         picture = Pillow.alpha_composite(ground, rgba).convert("RGB")
-    pixels = np.asarray(picture).reshape(-1, 3)
+    # A channel after the other: NumPy is slow where an axis is short.
+    channels = np.ascontiguousarray(np.asarray(picture).reshape(-1, 3).T)
     # 32 levels a channel, so that a background with noise is still one colour.
-    levels = (pixels >> 3).astype(np.uint16)
-    codes = (levels[:, 0] << 10) | (levels[:, 1] << 5) | levels[:, 2]
-    background = pixels[np.argmax(codes == np.bincount(codes).argmax())].astype(np.int16)
-    distance = np.abs(pixels.astype(np.int16) - background).max(axis=1)
-    return float(np.count_nonzero(distance > _VISIBLE) / len(distance))
+    red, green, blue = (channels >> 3).astype(np.uint16)
+    codes = (red << 10) | (green << 5) | blue
+    background = channels[:, np.argmax(codes == np.bincount(codes).argmax())]
+    visible = np.zeros(len(codes), bool)
+    for channel, level in zip(channels, background, strict=True):
+        # A channel has 256 values only: what each is worth is looked up.
+        visible |= (np.abs(np.arange(256) - int(level)) > _VISIBLE)[channel]
+    return float(np.count_nonzero(visible) / len(visible))

@@ -52,7 +52,7 @@ def ask(sheets: Sequence[Sheet], there: frozenset[str] | None) -> Questions:
                 wanted = [s for s in rule.selectors if there is None or s.needs <= there]
                 if wanted:
                     questions.probes.update(dict.fromkeys(s.probe for s in wanted))
-                    if len(rule.selectors) > 1 or rule.selectors[0].probe != _list(rule):
+                    if len(rule.selectors) > 1 or wanted[0].probe != wanted[0].text:
                         questions.lists[_list(rule)] = None
                 walk(rule.rules)
                 continue
@@ -111,11 +111,11 @@ def _kept(
 ) -> Iterator[Rule]:
     for rule in rules:
         if isinstance(rule, Style):
+            selectors = tuple([s for s in rule.selectors if s.probe in answers.matching])
+            if not selectors:
+                continue
             # One selector that a browser does not know makes it ignore the whole rule.
             if not nested and _list(rule) in answers.invalid:
-                continue
-            selectors = tuple(s for s in rule.selectors if s.probe in answers.matching)
-            if not selectors:
                 continue
             inner = tuple(_kept(rule.rules, answers, substitute, nested=True))
             if inner:  # `&` stands for all of them

@@ -1,8 +1,9 @@
 """The scripts that ask a web page, in its browser, what it is made of.
 
 In: a loaded page. Out: `SURVEY` gives its style sheets and what became of its pictures, `HARVEST`
-its elements as a tree, with what a printer must know of each, and which selectors match. `HALT`
-is run before any picture is taken: nothing moves after it, and nothing has the focus.
+its elements as a tree, with what a printer must know of each, and which selectors match. `REPLACE`
+puts another document in a page's place. The first and the last bring a page to rest: nothing moves
+after them, and nothing has the focus.
 """
 
 from __future__ import annotations
@@ -47,7 +48,18 @@ _HALT = """
   };
 """
 
-HALT = "async () => {" + _HALT + "return await halt(); }"
+REPLACE = (
+    "async html => {"
+    + _HALT
+    + """
+  document.open();  // what listened to the last one listens no more
+  const loaded = new Promise(done => window.addEventListener("load", done, {once: true}));
+  document.write(html);
+  document.close();
+  await loaded;
+  return await halt();
+}"""
+)
 
 #: What a script drew on a canvas is in no source: a picture of its size takes its place.
 _CANVASES = """
@@ -195,7 +207,7 @@ _TREE = """
     // What has no box of its own says nothing of where it is.
     const kept = KEPT.test(tag)
       || (!hidden && boxes.length === 0 && !element.firstElementChild && display !== "contents");
-    const children = [], leaf = LEAVES.test(tag);
+    const children = [], leaf = LEAVES.test(tag), before = unseen.length;
     if (tag === "textarea") children.push(element.value);
     else for (const node of element.childNodes) {
       if (node.nodeType === Node.TEXT_NODE || node.nodeType === Node.CDATA_SECTION_NODE) {
@@ -212,7 +224,11 @@ _TREE = """
         && !element.innerHTML.trim() && !element.id && boxes.every(box => box.width === 0)
         && !parseFloat(style.marginLeft) && !parseFloat(style.marginRight)) seen = false;
     if (seen && boxes.length) places.push([element, boxes[0].left, boxes[0].top]);
-    if (!seen && !kept && !svg) { flags |= UNSEEN; unseen.push(element); }
+    if (!seen && !kept && !svg) {
+      flags |= UNSEEN;
+      unseen.length = before;  // what is in it goes with it
+      unseen.push(element);
+    }
     return [[tag, flags, own(element), children], seen];
   };
 """
@@ -224,7 +240,7 @@ _MATCH = """
     const found = [];
     for (let i = 0; i < list.length; i++) {
       let is = false;
-      try { is = test(list[i]); } catch (error) { is = false; }
+      try { is = test(list[i], i); } catch (error) { is = false; }
       if (is) found.push(i);
     }
     return found;
@@ -245,7 +261,10 @@ HARVEST = (
     + """
   const [tree] = walk(document.documentElement, 0, false);
   for (const element of unseen) element.remove();
-  const still = indices(asked.probes, matches);
+  // Where elements go, only selectors that tell of neighbours or contents begin to match.
+  const were = new Set(matching);
+  const still = indices(asked.probes, (selector, i) =>
+    (were.has(i) || /[:+~]/.test(selector)) && matches(selector));
   const moved = places.filter(([element, left, top]) => {
     const box = element.getClientRects()[0];
     return !box || Math.abs(box.left - left) > 2 || Math.abs(box.top - top) > 2;

@@ -46,8 +46,9 @@ class Visit:
     """
 
     def __init__(self, html: bytes, site: Site, *, number: int, scripts: bool) -> None:
-        # Browsers remember by address: each document gets one of its own.
-        self.origin = f"http://d{number}.invalid/"
+        # Browsers remember by address: each document gets one of its own. All are of one site:
+        # for another one Chromium would start another process.
+        self.origin = f"http://d{number}.page.invalid/"
         self.url = self.origin + quote(site.page)
         self.shown: set[str] = set()
         self.absent: set[str] = set()

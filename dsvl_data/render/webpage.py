@@ -13,8 +13,6 @@ the page itself, so shortened, is what its source must show.
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import re
 import time
@@ -23,27 +21,24 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from PIL import Image as Pillow
-from playwright.sync_api import CDPSession, Error, Page, Route
+from playwright.sync_api import Error, Page, Route
 from playwright.sync_api import TimeoutError as BrowserTimeout
 
 from dsvl_data.outcome import DocumentError, Reason
-from dsvl_data.read.blank import ink
 from dsvl_data.read.sites import Site
 from dsvl_data.render.browser import Browser
 from dsvl_data.render.frozen import frozen
 from dsvl_data.render.pruning import Answers, ask, prune
 from dsvl_data.render.source import Writer
 from dsvl_data.render.styles import Sheet, parse_declarations, write, write_declarations
-from dsvl_data.render.survey import HALT, HARVEST, SURVEY
+from dsvl_data.render.survey import HARVEST, SURVEY
 from dsvl_data.render.visit import Visit
+from dsvl_data.render.window import Window
 from dsvl_data.sample import Image
 
 _CLEANED = "http://cleaned.invalid/page.html"
 _MAX_ELEMENTS = 10_000
 _USES = 100  # documents after which the pages are opened anew
-_TOLERANCE = 16  # of 255: less is no difference
 _STEP = 0.05
 #: Share of a page's elements that may move when what lies below its picture is taken away.
 _MOVED = 0.25
@@ -107,11 +102,10 @@ class WebPages:
         self.max_characters = max_characters
         self.min_ink = min_ink
         self._open = ExitStack()
-        self._windows: tuple[_Window, _Window] | None = None
+        self._windows: tuple[Window, Window] | None = None
         self._uses = 0
         self._visits = 0
         self._visit: Visit | None = None
-        self._source = b""
         self._asked: list[str] = []
 
     def close(self) -> None:
@@ -160,19 +154,19 @@ class WebPages:
                 page = stack.enter_context(self.browser.page(javascript=True))
                 page.route("**/*", self._answer)
                 page.add_init_script(frozen(self.settle))
-                first = _Window(page)
+                first = Window(page)
             return self._proved(first, second, visit, view)
 
-    def _proved(self, first: _Window, second: _Window, visit: Visit, view: View) -> Pair:
-        first.open(visit.url, view, self.seconds)
+    def _proved(self, first: Window, second: Window, visit: Visit, view: View) -> Pair:
+        first.resize(view.width, view.height)
+        first.open(visit.url, self.seconds)
         if self.scripts:
             self._settle(first.page)
         facts = json.loads(first.page.evaluate(SURVEY, self.scripts))
         self._judge(facts, visit)
         height = min(facts["height"], view.max_height) if view.whole else view.height
         original = first.shoot(view.width, height)
-        # Every second pixel tells as much of how full a page is.
-        seen = ink(_decoded(original).resize((view.width // 2, height // 2), 0))
+        seen = original.ink()
         if seen < self.min_ink:
             built = facts["scripted"] and not self.scripts
             detail = f"{seen:.4f} of it is no background" + ("; scripts build it" if built else "")
@@ -184,20 +178,20 @@ class WebPages:
             if len(source) > self.max_characters:
                 limit = f"the limit is {self.max_characters}"
                 raise DocumentError(Reason.TEXT_TOO_LONG, f"{len(source)} characters, {limit}")
-            self._source, self._asked = source.encode(), []
-            second.open(_CLEANED, view, self.seconds)
-            tall = second.page.evaluate(HALT)
+            self._asked = []
+            second.resize(view.width, view.height)
+            tall = second.show(source)
             high = min(tall, height) if view.whole else height
-            data = second.shoot(view.width, high)
-            differing = _differing(original, data)
+            shown = second.shoot(view.width, high)
+            differing = original.differing(shown)
             if differing >= self.tolerance and not complete and harvest["moved"] < _MOVED:
-                differing = _differing(first.shoot(view.width, high), data)
+                differing = first.shoot(view.width, high).differing(shown)
             score = max(score, 1 - differing)
             if self._asked:
                 raise Unproved(f"its source asks for {self._asked[0][:100]}", score)
             if differing < self.tolerance:
                 return Pair(
-                    Image(data, "png", view.width, high),
+                    Image(shown.data, "png", view.width, high),
                     source,
                     facts["text"],
                     seen,
@@ -303,7 +297,7 @@ class WebPages:
         except RecursionError as error:
             raise DocumentError(Reason.BAD_MARKUP, "elements nested too deep") from error
 
-    def _fresh_windows(self) -> tuple[_Window, _Window]:
+    def _fresh_windows(self) -> tuple[Window, Window]:
         """The window that documents are opened in, and the one that shows their source."""
         self._uses += 1
         if self._windows is None or not self.browser.alive or self._uses > _USES:
@@ -314,7 +308,8 @@ class WebPages:
             page.route("**/*", self._answer)
             second = page.context.new_page()
             second.route("**/*", self._answer_cleaned)
-            self._windows = _Window(page), _Window(second)
+            second.goto(_CLEANED)
+            self._windows = Window(page), Window(second)
         return self._windows
 
     def _answer(self, route: Route) -> None:
@@ -325,7 +320,7 @@ class WebPages:
         url = route.request.url
         if url == _CLEANED:
             headers = {"content-type": "text/html", "content-security-policy": "script-src 'none'"}
-            route.fulfill(body=self._source, headers=headers)
+            route.fulfill(body="", headers=headers)
             return
         if not url.endswith("/favicon.ico"):
             self._asked.append(url)
@@ -338,66 +333,12 @@ class _Styling:
     answers: Answers
 
 
-class _Window:
-    """A page of the browser, with the session that takes its pictures."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self._session: CDPSession = page.context.new_cdp_session(page)
-        page.mouse.move(-9, -9)  # it lies at the corner of a page, and what is there lights up
-
-    def open(self, url: str, view: View, seconds: float) -> None:
-        """Load a page in a window of this size."""
-        if self.page.viewport_size != {"width": view.width, "height": view.height}:
-            self.page.set_viewport_size({"width": view.width, "height": view.height})
-        self.page.goto(url, wait_until="load", timeout=seconds * 1000)
-
-    def shoot(self, width: int, height: int) -> bytes:
-        """Take a PNG of the page's upper left corner; equal pixels give equal bytes."""
-        # Playwright's own takes twice as long: it waits for frames, and nothing moves any more.
-        # Half the time, and a quarter more bytes.
-        wanted: dict[str, Any] = {"format": "png", "optimizeForSpeed": True}
-        if self.page.viewport_size != {"width": width, "height": height}:
-            # What lies beyond the window costs another layout.
-            clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
-            wanted |= {"clip": clip, "captureBeyondViewport": True}
-        for again in (True, True, False):
-            try:
-                return base64.b64decode(
-                    self._session.send("Page.captureScreenshot", wanted)["data"]
-                )
-            except Error as error:
-                # A busy machine may have no frame yet.
-                if not again or "Unable to capture" not in str(error):
-                    raise
-                self.page.wait_for_timeout(100)
-        raise AssertionError("the last try raises or returns")
-
-
 class Unproved(DocumentError):
     """A pair whose source does not show the picture; `score` is the share of pixels that agree."""
 
     def __init__(self, detail: str, score: float) -> None:
         super().__init__(Reason.PROOF_FAILED, detail)
         self.score = score
-
-
-def _decoded(data: bytes) -> Pillow.Image:
-    return Pillow.open(io.BytesIO(data)).convert("RGB")
-
-
-def _differing(one: bytes, other: bytes) -> float:
-    """The share of pixels that differ visibly; rows that only the first has differ."""
-    if one == other:
-        return 0.0
-    original, cleaned = _decoded(one), _decoded(other)
-    height = min(original.height, cleaned.height)
-    a, b = np.asarray(original)[:height], np.asarray(cleaned)[:height]
-    rows = np.flatnonzero((a != b).any(axis=(1, 2)))
-    apart = np.abs(a[rows].astype(np.int16) - b[rows])
-    wrong = np.count_nonzero(apart.max(axis=2) > _TOLERANCE) if len(rows) else 0
-    rest = (original.height - height) * original.width
-    return float((wrong + rest) / (original.height * original.width))
 
 
 def _missing(urls: Sequence[str], visit: Visit) -> DocumentError:
