@@ -218,6 +218,53 @@ def corpus_explain(
             typer.echo(line)
 
 
+@corpus.command("train-quality")
+def corpus_train_quality(
+    good: Annotated[str, typer.Argument(help="file, folder or glob of good texts")],
+    bad: Annotated[str, typer.Argument(help="the same of bad texts")],
+    out: Annotated[str, typer.Option(metavar="MODEL", help="where the model goes")],
+    held_out: Annotated[
+        float, typer.Option(help="share of documents to test on", min=0.01, max=0.5)
+    ] = 0.1,
+    epochs: Annotated[int, typer.Option(help="passes over the texts", min=1)] = 25,
+    seed: Annotated[int, typer.Option(help="decides what is held out")] = 1,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a classifier (fastText) of good and bad text; test it on documents held out.
+
+    A recipe names the model as `curation: {text: {model: {classifier: MODEL}}}`.
+    """
+    from dataclasses import asdict
+
+    from dsvl_data.curate.quality_model import Settings, train
+    from dsvl_data.curate.quality_reading import Texts
+    from pipelines import PIPELINES
+
+    sides = {name: Texts(path, PIPELINES["text"]) for name, path in (("good", good), ("bad", bad))}
+    settings = Settings(held_out=held_out, epochs=epochs, seed=seed)
+    report = train(sides["good"], sides["bad"], out, settings)
+    for name, texts in sides.items():
+        for reason, count in texts.unread.items():
+            error_console.print(f"{count} {name} documents not read: {reason}", highlight=False)
+    if as_json:
+        typer.echo(json.dumps(asdict(report), indent=2))
+        return
+    out_console.print(
+        f"trained on {report.good} good and {report.bad} bad texts ({report.left_out} left out: "
+        "repeated, on both sides, or without prose); "
+        f"held out: {report.held_out_good} good, {report.held_out_bad} bad",
+        highlight=False,
+    )
+    for side, precision, recall in (
+        ("good", report.precision, report.recall),
+        ("bad ", report.bad_precision, report.bad_recall),
+    ):
+        out_console.print(
+            f"{side}  precision {precision:.3f}  recall {recall:.3f}", highlight=False
+        )
+    out_console.print(f"wrote {escape(out)} and {escape(out)}.json", highlight=False)
+
+
 @corpus.command("reasons")
 def corpus_reasons() -> None:
     """List every reason for which a document or item is not kept."""

@@ -31,7 +31,7 @@ class LanguageScorer:
     """The scorer: by fastText's `lid.176`."""
 
     name: ClassVar[str] = "language"
-    version: ClassVar[str] = "lid.176.ftz/1"
+    version: ClassVar[str] = "lid.176.ftz/2"
     columns: ClassVar[Mapping[str, pa.DataType]] = {
         CODE: pa.string(),
         CONFIDENCE: pa.float64(),

@@ -81,8 +81,9 @@ _MOST_IMPROBABLE = 0.3
 
 _BROKEN = re.compile(
     "[\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]"
-    "|[ÃÂ][\u00a0-\u00bf\u2018-\u201e\u2020-\u203a€™]|â€|ï¿½|ï»¿|锟斤拷|烫烫烫|屯屯屯"
+    "|[ÃÂ][\u00a0-\u00bf\u2018-\u201e\u2020-\u203a€™]|â€|ï¿½|ï»¿"
 )
+_BROKEN_HAN = re.compile("(?:锟斤拷?|烫{3,}|屯{3,})+")
 _OTHER_ALPHABET = re.compile("[\u0400-\u052f\u0590-\u06ff]")
 _LATIN = re.compile("[A-Za-zÀ-ɏ]")
 _DIGIT_AMID = re.compile(r"[a-z]{2}[01568][a-z]|[a-z][01568][a-z]{2}")
@@ -127,6 +128,7 @@ def score_prose(prose: Prose, language: str) -> dict[str, float]:
         if (kind := _kind(token, english=language == "en")) is not None:
             counts[kind] += min(times, 2) if kind == "improbable_words" else times
     if prose.spaceless:
+        counts["broken_characters"] += sum(map(len, _BROKEN_HAN.findall(text)))
         counts["broken_words"] += len(_SIGN_AMID_HAN.findall(text)) + len(_PARTS.findall(text))
         counts["isolated_letters"] += sum(
             (len(match.group()) + 1) // 2 for match in _SPACED_HAN.finditer(text)

@@ -150,7 +150,7 @@ def bounds(rules: FormRules) -> Iterator[tuple[Bound, float]]:
     for name in type(rules).model_fields:
         side, _, column = name.partition("_")
         threshold = getattr(rules, name)
-        if column not in text_scores.SCORES or threshold is None:
+        if side not in ("min", "max") or threshold is None:
             continue
         reason = _REASONS.get(column)
         if reason is None:  # top and repeated n-grams, and what else is said again

@@ -42,7 +42,7 @@ class Settings:
     """
 
     held_out: float = 0.1
-    epochs: int = 10
+    epochs: int = 25
     learning_rate: float = 0.5
     dimensions: int = 32
     ngrams: int = 2
@@ -106,7 +106,7 @@ def train(
         trained[label] = [text for name in order[count:] for text in documents[name]]
     with tempfile.TemporaryDirectory() as folder:
         model = _fit(trained, Path(folder), chosen)
-        said = {label: _good_share(model, texts) for label, texts in held_out.items()}
+        said = {label: _shares(model, texts, GOOD) for label, texts in held_out.items()}
         report = _report(trained, said, left_out)
         file = Path(folder) / "model.bin"
         model.save_model(str(file))
@@ -118,14 +118,23 @@ def train(
 
 @dataclass(frozen=True, slots=True)
 class Classifier:
-    """A fastText model with the label `good`, as `train` makes it."""
+    """A fastText model of two labels, as `train` makes it; `label` is the good one's."""
 
     path: str
+    label: str = GOOD
 
     def score(self, proses: Sequence[Prose]) -> list[float | None]:
         """Return for each text how good it is, 0 to 1; None where there is no prose."""
         texts = [_one_line(_model_lines(prose)) for prose in proses]
-        shares = iter(_good_share(_classifier(self.path), [text for text in texts if text]))
+        model = _classifier(self.path)
+        names = model.get_labels()
+        if len(names) != 2 or self.label not in names:
+            raise UserError(
+                f"{self.path} must have two labels, {self.label} and another, and has "
+                f"{', '.join(names[:5])}: name the good one, or train a model with "
+                "`dsvl-data corpus train-quality`"
+            )
+        shares = iter(_shares(model, [text for text in texts if text], self.label))
         return [next(shares) if text else None for text in texts]
 
 
@@ -179,15 +188,9 @@ def _digest(path: str, size: int, modified: int) -> str:
 def _classifier(path: str) -> Any:
     with _local(path) as file:
         try:
-            model = _fasttext().load_model(str(file))
+            return _fasttext().load_model(str(file))
         except ValueError as error:
             raise UserError(f"{path} is no fastText model: {error}") from error
-    if GOOD not in model.get_labels():
-        raise UserError(
-            f"{path} has no label {GOOD}, but {', '.join(model.get_labels()[:5])}: train one with "
-            "`dsvl-data corpus train-quality`"
-        )
-    return model
 
 
 @lru_cache(maxsize=2)
@@ -278,23 +281,24 @@ def _fit(trained: Mapping[str, Sequence[str]], folder: Path, settings: Settings)
         dim=settings.dimensions,
         wordNgrams=settings.ngrams,
         bucket=settings.buckets,
-        minCount=2,
+        minCount=1,
         seed=settings.seed,
         thread=1,  # with more the same texts give another model each time
         verbose=0,
     )
 
 
-def _good_share(model: Any, texts: Sequence[str]) -> list[float]:
+def _shares(model: Any, texts: Sequence[str], label: str) -> list[float]:
     if not texts:
         return []
-    # Always a list: with a single string fastText 0.9 fails under numpy 2.
     clean = [text.encode("utf-8", "replace").decode() for text in texts]
-    labels, shares = model.predict(clean, k=-1)
+    # Always a list: with a single string fastText 0.9 fails under numpy 2. And always one label:
+    # of a list it gives the first label's probability to all of them.
+    labels, firsts = model.predict(clean, k=1)
     found = []
-    for names, values in zip(labels, shares, strict=True):
-        share = dict(zip(names, values, strict=True)).get(GOOD, 0.0)
-        found.append(min(1.0, max(0.0, float(share))))
+    for (name,), (first,) in zip(labels, firsts, strict=True):
+        share = min(1.0, float(first))
+        found.append(share if name == label else 1 - share)
     return found
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
@@ -24,8 +24,9 @@ class QualityScorer:
     """What a classifier says, 0 to 1."""
 
     path: str
+    label: str
     name: str = "quality_model"
-    columns: Mapping[str, pa.DataType] = MappingProxyType(
+    columns: ClassVar[Mapping[str, pa.DataType]] = MappingProxyType(
         {"quality": pa.float64(), "quality_words": pa.float64()}
     )
     gpus: float = 0
@@ -33,13 +34,13 @@ class QualityScorer:
     @property
     def version(self) -> str:
         """See `Scorer`."""
-        return f"1/{digest(self.path)}"
+        return f"1/{self.label}/{digest(self.path)}"
 
     def score(self, samples: Sequence[Sample]) -> Mapping[str, Sequence[Any]]:
         """See `Scorer`."""
         proses = [read_prose(each.text) for each in samples]
         return {
-            "quality": Classifier(self.path).score(proses),
+            "quality": Classifier(self.path, self.label).score(proses),
             "quality_words": [prose.words for prose in proses],
         }
 
@@ -50,7 +51,7 @@ class PerplexityScorer:
 
     path: str
     name: str = "perplexity"
-    columns: Mapping[str, pa.DataType] = MappingProxyType(
+    columns: ClassVar[Mapping[str, pa.DataType]] = MappingProxyType(
         {"perplexity": pa.float64(), "perplexity_words": pa.float64()}
     )
     gpus: float = 0
@@ -71,21 +72,26 @@ class PerplexityScorer:
         }
 
 
-def _one_model(settings: Curation, path: Callable[[ModelRules], str | None]) -> str | None:
+def _one_model(
+    settings: Curation, key: Callable[[ModelRules], tuple[str, ...] | None]
+) -> tuple[str, ...] | None:
     """The model that the rules name; a column holds the scores of one."""
     models = [rules.text.model for rules in settings.every_rules() if rules.text]
-    paths = {found for model in models if model and (found := path(model))}
-    if len(paths) > 1:
+    found = {named for model in models if model and (named := key(model))}
+    if len(found) > 1:
+        listed = "; ".join(" ".join(each) for each in sorted(found))
         raise UserError(
-            f"curation names several models of a kind ({', '.join(sorted(paths))}): one is used "
-            "for all categories, which may differ in thresholds"
+            f"curation names several models of a kind ({listed}): one is used for all categories, "
+            "which may differ in thresholds"
         )
-    return next(iter(paths), None)
+    return next(iter(found), None)
 
 
 def _quality_scorer(settings: Curation) -> Scorer | None:
-    path = _one_model(settings, lambda model: model.classifier)
-    return QualityScorer(path) if path else None
+    found = _one_model(
+        settings, lambda rules: (rules.classifier, rules.good_label) if rules.classifier else None
+    )
+    return QualityScorer(found[0], found[1]) if found else None
 
 
 def _quality_rules(rules: CategoryRules) -> Iterable[Rule]:
@@ -98,8 +104,8 @@ def _quality_rules(rules: CategoryRules) -> Iterable[Rule]:
 
 
 def _perplexity_scorer(settings: Curation) -> Scorer | None:
-    path = _one_model(settings, lambda model: model.kenlm)
-    return PerplexityScorer(path) if path else None
+    found = _one_model(settings, lambda rules: (rules.kenlm,) if rules.kenlm else None)
+    return PerplexityScorer(found[0]) if found else None
 
 
 def _perplexity_rules(rules: CategoryRules) -> Iterable[Rule]:

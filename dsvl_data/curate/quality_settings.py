@@ -117,8 +117,9 @@ class ModelRules(Settings):
     )
     classifier: Annotated[str | None, PathOption()] = Field(
         default=None,
-        description="a fastText model with the label `good`, as `corpus train-quality` makes it",
+        description="a fastText model of two labels, as `corpus train-quality` makes it",
     )
+    good_label: str = Field(default="__label__good", description="the good one of its labels")
     min_quality: float = Field(
         default=0.5, ge=0, le=1, description="what the classifier must give for `good`"
     )
