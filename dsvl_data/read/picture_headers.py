@@ -2,6 +2,7 @@
 
 In: the bytes of an encoded picture. Out: its format and size if its header says, beyond doubt,
 that it is upright, 8 bits a channel, grey or RGB and one frame; else nothing, and Pillow is asked.
+Of a PNG also whether the checksums of its chunks are right.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import struct
 import zlib
 from typing import NamedTuple
 
+from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.sample import ImageFormat
 
 _FRAMES = frozenset((0xC0, 0xC1, 0xC2))  # baseline, extended, progressive; all by Huffman
@@ -46,6 +48,30 @@ def plain_header(data: bytes) -> Header | None:
     except (struct.error, IndexError):
         pass  # cut off within its header: Pillow says how
     return None
+
+
+def is_whole_png(data: bytes) -> bool:
+    """Whether a PNG's chunks are all there with the right checksums, and nothing behind them.
+
+    Raises `DocumentError` (`BAD_IMAGE`) for a wrong checksum in what makes the picture: Pillow
+    looks at none within the pixels, and shows others than were written.
+    """
+    view, offset, whole = memoryview(data), len(_PNG), True
+    while offset + 12 <= len(data):
+        (size,) = struct.unpack_from(">I", data, offset)
+        end = offset + 8 + size
+        if end + 4 > len(data):
+            return False
+        kind = data[offset + 4 : offset + 8]
+        if zlib.crc32(view[offset + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            if kind[:1].isupper():  # a critical chunk
+                name = kind.decode("ascii", "replace")
+                raise DocumentError(Reason.BAD_IMAGE, f"the checksum of its {name} is wrong")
+            whole = False
+        offset = end + 4
+        if kind == b"IEND":
+            return whole and offset == len(data)
+    return False
 
 
 def _jpeg(data: bytes) -> Header | None:

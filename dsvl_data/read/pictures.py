@@ -4,7 +4,9 @@ In: the bytes of an encoded picture, from anywhere. Out: an `Image`, and a word 
 changed, or a `DocumentError`. This is the one place that decides what passes:
 
 - PNG, JPEG, WebP and GIF with 8 bits (or fewer) a channel, upright and with one frame keep their
-  bytes. That they are whole is seen by how they end; one that ends otherwise is decoded to see.
+  bytes. That they are whole is seen by how they end, and of a PNG by the checksums of its chunks;
+  one that ends otherwise is decoded to see. The others have no checksums: a JPEG with bytes
+  overwritten in its scan passes, as it does with every decoder.
 - Turned by EXIF: drawn upright. CMYK: RGB. 16 bits: 8 bits. BMP and TIFF: PNG. Of an animation
   and of a TIFF with several pages: the first frame, which is what every viewer shows first.
   JPEG becomes JPEG (quality 95), a lossy WebP too, all else PNG.
@@ -22,7 +24,7 @@ from PIL import Image as Pillow
 
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.images import MAX_PIXELS, decode, open_header
-from dsvl_data.read.picture_headers import plain_header
+from dsvl_data.read.picture_headers import is_whole_png, plain_header
 from dsvl_data.sample import Image, ImageFormat
 
 JPEG_QUALITY = 95
@@ -44,14 +46,15 @@ def to_image(data: bytes, *, max_pixels: int = MAX_PIXELS) -> tuple[Image, str]:
         raise DocumentError(Reason.BAD_IMAGE, "no bytes")
     plain = plain_header(data)
     if plain is not None and plain.width * plain.height <= max_pixels:
-        if not _ends_well(data, plain.format):
+        if not _is_whole(data, plain.format):
             decode(data, max_pixels=max_pixels)
         return Image(data, plain.format, plain.width, plain.height), ""
     with open_header(data, max_pixels) as picture:
         changes = _changes(picture, data)
         kind = _FORMATS.get(str(picture.format))
+        whole = kind is not None and _is_whole(data, kind)
         if kind is not None and not changes:
-            if not _ends_well(data, kind):
+            if not whole:
                 decode(data, max_pixels=max_pixels)
             return Image(data, kind, *picture.size), ""
         lossy = kind == "jpg" or (kind == "webp" and _lossy_webp(data))
@@ -80,12 +83,12 @@ def _changes(picture: Pillow.Image, data: bytes) -> list[str]:
     return changes
 
 
-def _ends_well(data: bytes, kind: ImageFormat) -> bool:
-    """Whether the last bytes are those with which a whole picture ends."""
+def _is_whole(data: bytes, kind: ImageFormat) -> bool:
+    """Whether a picture ends as a whole one does; raises for a PNG with a wrong checksum."""
     if kind == "jpg":
         return data.rstrip(b"\0").endswith(b"\xff\xd9")
     if kind == "png":
-        return data[-12:] == b"\0\0\0\0IEND\xaeB`\x82"
+        return is_whole_png(data)
     if kind == "gif":
         return data.endswith(b"\x3b")
     return len(data) >= int.from_bytes(data[4:8], "little") + 8

@@ -168,6 +168,25 @@ def test_what_is_cut_off_is_no_image(kind: str) -> None:
         assert error.value.reason is Reason.BAD_IMAGE
 
 
+def noise_png(**settings: Any) -> bytes:
+    noise = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
+    return encoded(Pillow.fromarray(noise), "PNG", **settings)
+
+
+@pytest.mark.parametrize(
+    "data",
+    # Stored pixels decode to other ones without a word, whichever byte is another.
+    [noise_png(), noise_png(compress_level=0), encoded(Pillow.fromarray(np.eye(64) > 0), "PNG")],
+)
+def test_a_png_with_one_byte_changed_is_no_image(data: bytes) -> None:
+    start = data.index(b"IDAT") + 4
+    for place in range(start, len(data) - 16, max(1, (len(data) - start) // 40)):
+        changed = data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :]
+        with pytest.raises(DocumentError) as error:
+            to_image(changed)
+        assert error.value.reason is Reason.BAD_IMAGE
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
