@@ -399,7 +399,7 @@ def _conclude(result: Result, accounts: dict[str, Balance], curation: dict[str, 
     _print_accounts(accounts, curation)
     for failure in result.failures:
         error_console.print(f"[red]given up:[/] {escape(failure)}", highlight=False)
-    if any(account.problems for account in curation.values()):
+    if any(account.problems or account.pending for account in curation.values()):
         raise typer.Exit(1)
     if not result.ok:
         error_console.print("not everything is done; the same command tries the rest again")

@@ -8,6 +8,7 @@ kept are those that the manifest has, when the shards are built.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,7 @@ import pyarrow.parquet as pq
 
 from dsvl_data import storage
 from dsvl_data.curate import stored
+from dsvl_data.curate.settings import Curation
 from dsvl_data.outcome import Outcome
 from dsvl_data.shards.manifest import NAME as MANIFEST
 from dsvl_data.shards.manifest import read_manifest
@@ -60,11 +62,26 @@ def is_curated(out: str) -> bool:
     return storage.exists(storage.join(out, stored.ROOT, SETTINGS))
 
 
+def read_settings(out: str) -> Curation:
+    """Return the rules of an output's recipe; `CurationError` when it has none."""
+    path = storage.join(out, stored.ROOT, SETTINGS)
+    try:
+        return Curation.model_validate(json.loads(storage.read_bytes(path))["settings"])
+    except (OSError, ValueError, KeyError) as error:
+        raise stored.CurationError(
+            f"{path} cannot be read: {error}; run `dsvl-data corpus build` again"
+        ) from error
+
+
 def accounts(out: str) -> dict[str, Account]:
-    """Return the account of every pipeline; streams over footers and decisions."""
+    """Return the account of every pipeline; streams over footers and decisions.
+
+    Pending is what was not decided, or by other rules than the recipe's: a build was cut short.
+    """
+    rules = stored.digest(read_settings(out).judging())
     found: dict[str, Account] = {}
     for name in list_parts(out):
-        _add(out, name, found.setdefault(name.partition("/")[0], Account()))
+        _add(out, name, rules, found.setdefault(name.partition("/")[0], Account()))
     for account in found.values():
         known = sum(
             account.outcomes[outcome.value]
@@ -75,7 +92,8 @@ def accounts(out: str) -> dict[str, Account]:
                 f"in {account.samples} is not kept + filtered + duplicate {known} + pending "
                 f"{account.pending}"
             )
-    if found and storage.exists(storage.join(out, MANIFEST)):
+    pending = any(account.pending for account in found.values())
+    if found and not pending and storage.exists(storage.join(out, MANIFEST)):
         kept = sum(account.outcomes[Outcome.KEPT.value] for account in found.values())
         held = read_manifest(out).total.samples
         if held != kept:
@@ -86,7 +104,7 @@ def accounts(out: str) -> dict[str, Account]:
     return found
 
 
-def _add(out: str, name: str, account: Account) -> None:
+def _add(out: str, name: str, rules: str, account: Account) -> None:
     path = storage.join(out, PARTS, name)
     try:
         with storage.open_input(path) as source:
@@ -97,7 +115,7 @@ def _add(out: str, name: str, account: Account) -> None:
     account.samples += samples
     place = stored.path(out, stored.DECISIONS, name)
     note = stored.note(place)
-    if not note:
+    if note.get("rules") != rules:
         account.pending += samples
         return
     account.masked.update(note["masked"])

@@ -116,6 +116,7 @@ def _note(election: Election, table: pa.Table, part: Measured, made: str) -> dic
     return {
         "fingerprint": made,
         "part": part.part,
+        "rules": stored.digest(election.settings.judging()),
         "outcomes": dict(sorted(Counter(table.column("outcome").to_pylist()).items())),
         "kept": counts,
         "selections": selections,

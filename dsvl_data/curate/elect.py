@@ -115,10 +115,8 @@ def call(out: str, settings: Curation, parts: Sequence[Measured], near: str) -> 
     if held:
         slices.append(tuple(held))
     prefixes = max(1, -(-sum(part.rows for part in parts) // _PREFIX_ROWS))
-    # What becomes of samples that are kept anyway changes no election.
-    judging = settings.model_dump(mode="json", exclude={"mix", "pii"})
     listed = [[part.name, part.fingerprint] for part in parts]
-    fingerprint = stored.digest(_FORMAT, judging, listed, near, prefixes)
+    fingerprint = stored.digest(_FORMAT, settings.judging(), listed, near, prefixes)
     return Election(out, settings, kinds(settings), tuple(slices), prefixes, fingerprint)
 
 

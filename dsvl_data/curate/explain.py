@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -10,12 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsvl_data import storage
 from dsvl_data.curate import elect, measure, stored
-from dsvl_data.curate.accounts import SETTINGS
+from dsvl_data.curate.accounts import read_settings
 from dsvl_data.curate.criteria import rules
 from dsvl_data.curate.measure import BASE
-from dsvl_data.curate.settings import Curation
 from dsvl_data.outcome import Outcome
 from dsvl_data.shards.plan import list_parts
 
@@ -41,7 +38,7 @@ def explain(out: str, part: str, keys: Collection[str]) -> dict[str, dict[str, A
     """
     if not stored.note(stored.path(out, stored.DECISIONS, part)):
         return {}
-    settings = _settings(out)
+    settings = read_settings(out)
     decisions = stored.read(stored.path(out, stored.DECISIONS, part))
     positions = np.flatnonzero(pc.is_in(decisions.column("key"), pa.array(list(keys), pa.string())))
     found = {}
@@ -95,11 +92,6 @@ def _find(out: str, key: str) -> Mapping[str, Any] | None:
                 row: Mapping[str, Any] = mine.to_pylist()[0]
                 return row
     return None
-
-
-def _settings(out: str) -> Curation:
-    held = json.loads(storage.read_bytes(storage.join(out, stored.ROOT, SETTINGS)))
-    return Curation.model_validate(held["settings"])
 
 
 def _plain(value: Any) -> Any:

@@ -33,6 +33,7 @@ from dsvl_data.curate.criteria import scorers
 from dsvl_data.curate.rule import Scorer
 from dsvl_data.curate.settings import Curation
 from dsvl_data.curate.stored import CurationError
+from dsvl_data.outcome import UserError
 from dsvl_data.sample import Sample, from_batch
 from dsvl_data.shards.plan import PARTS, fingerprint_of, read_footer
 from dsvl_data.shards.tokens import token_counter
@@ -160,12 +161,27 @@ def _score(batch: pa.RecordBatch, missing: Sequence[Scorer]) -> pa.Table:
         "images": pa.array(images, pa.int32()),
     }
     for scorer in missing:
-        given = scorer.score(samples)
+        given = _score_by(scorer, samples)
         for name, kind in scorer.columns.items():
             if len(given[name]) != len(samples):
                 raise AssertionError(f"{scorer.name}: {len(given[name])} of {len(samples)} {name}")
             values[name] = pa.array(given[name], kind)
     return pa.table(values, schema=_schema(missing))
+
+
+def _score_by(scorer: Scorer, samples: Sequence[Sample]) -> Mapping[str, Sequence[Any]]:
+    try:
+        return scorer.score(samples)
+    except UserError:
+        raise
+    except Exception as error:  # whatever it is, only the sample's key makes it a thing to mend
+        if len(samples) > 1:
+            for sample in samples:
+                _score_by(scorer, [sample])
+        raise CurationError(
+            f"the scorer {scorer.name} fails on sample {samples[0].key} of "
+            f"{samples[0].document}: {type(error).__name__}: {error} (a fault of ours)"
+        ) from error
 
 
 def _schema(missing: Sequence[Scorer]) -> pa.Schema:

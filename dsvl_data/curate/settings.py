@@ -173,6 +173,10 @@ class Curation(Settings):
         """Return the rules of every category that has its own, and those of the rest."""
         return [*self.by_category.values(), self.rules_for("")]
 
+    def judging(self) -> dict[str, Any]:
+        """Return, as JSON values, what can change which samples are kept."""
+        return self.model_dump(mode="json", exclude={"mix", "pii"})
+
     @model_validator(mode="before")
     @classmethod
     def _fill_in(cls, values: Any) -> Any:

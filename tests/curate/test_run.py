@@ -348,10 +348,42 @@ def test_samples_without_decisions_are_pending(tmp_path: Path) -> None:
     out = corpus(tmp_path / "out")
     run(out)
     (out / "curation" / "decisions" / "made" / "part-00001.parquet").unlink()
-    found = accounts(str(out))
-    assert found["made"].pending == 5
-    # The shards no longer hold what the decisions keep.
-    assert any("are in the shards" in problem for problem in found["made"].problems)
+    assert accounts(str(out))["made"].pending == 5
+    assert accounts(str(out))["other"].pending == 0
+
+
+def test_decisions_by_other_rules_are_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = corpus(tmp_path / "out")
+    run(out)
+    monkeypatch.setattr("dsvl_data.curate.decide.decide", _die)
+    with pytest.raises(Crash):
+        run(out, {**RULES, "rights": None})
+    assert [account.pending for account in accounts(str(out)).values()] == [11, 4]
+
+
+def _die(job: object) -> None:
+    raise Crash
+
+
+def test_shards_of_other_decisions_are_told(tmp_path: Path) -> None:
+    out = corpus(tmp_path / "out")
+    run(out)
+    curate(str(out), Curation.model_validate({**RULES, "rights": None}), executor="local")
+    problems = accounts(str(out))["made"].problems
+    assert any("10 samples are kept in all, 9 are in the shards" in each for each in problems)
+
+
+def test_a_scorer_that_fails_names_the_sample(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(text: str) -> int:
+        if text == FRENCH:
+            raise ZeroDivisionError("oh")
+        return len(text)
+
+    monkeypatch.setattr("dsvl_data.curate.language_rules.letters", fail)
+    with pytest.raises(CurationError, match=f"language fails on sample {key('french')} of made"):
+        run(corpus(tmp_path / "out"))
 
 
 def test_a_decision_that_is_missing_is_a_fault(tmp_path: Path) -> None:
