@@ -51,7 +51,7 @@ from dsvl_data.read.zim import ZimSite, list_articles, read_article
 from dsvl_data.render.assets import data_asset, is_svg
 from dsvl_data.render.clean import clean_text
 from dsvl_data.render.pages import Asset
-from dsvl_data.render.parse import decode, parse_markup, text_of
+from dsvl_data.render.parse import check_characters, decode, parse_markup, text_of
 from dsvl_data.sample import Image, Sample, Segment, Text
 from dsvl_data.shards.tokens import token_counter
 from pipelines.interleaved_sequences import Budget, make_parts, make_sequences
@@ -244,7 +244,9 @@ class InterleavedConverter:
         return _Read([blocks], "html", main.share)
 
     def _markdown(self, document: Document, site: Site) -> _Read:
-        page = parse_markup(markdown_to_html(decode(document.data)))
+        text = decode(document.data)
+        check_characters(text)
+        page = parse_markup(markdown_to_html(text))
         blocks = read_blocks(
             page, load=lambda path: self._load(document.ref, site, path), draw=self._draw
         )

@@ -31,7 +31,7 @@ from dsvl_data.read.blocks import TextBlock
 from dsvl_data.read.html_blocks import read_blocks, uses_tex
 from dsvl_data.read.main_content import main_content
 from dsvl_data.read.warc import is_wet, list_records, parse_record
-from dsvl_data.render.parse import parse_markup, text_of
+from dsvl_data.render.parse import check_characters, parse_markup, text_of
 from dsvl_data.sample import Sample, Text
 from dsvl_data.shards.tokens import token_counter
 from pipelines.text_chunks import cut
@@ -43,8 +43,6 @@ _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ud800-\udfff]")
 _GAPS = re.compile(r"\n[ \t]*(?:\n[ \t]*){2,}\n?")
 #: Byte order marks and the encoding that each tells.
 _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-#: Share of control characters above which bytes are no text.
-_MOST_CONTROLS = 0.01
 #: Bytes by which an unknown encoding is told.
 _GUESSED_BY = 64 << 10
 
@@ -162,10 +160,7 @@ def decode_text(data: bytes) -> str:
         if guess is None:
             raise DocumentError(Reason.BAD_ENCODING, f"no text: {error}") from error
         text = data.decode(guess.encoding, "replace")
-    controls = len(_CONTROLS.findall(text)) + text.count("\ufffd")
-    if controls > max(1, _MOST_CONTROLS * len(text)):
-        detail = f"{controls} of {len(text)} characters are none"
-        raise DocumentError(Reason.BAD_ENCODING, detail)
+    check_characters(text)
     return text
 
 

@@ -32,6 +32,9 @@ _DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
 _PROLOG = re.compile(r"(?:\s+|<!--.*?-->|<\?.*?\?>)*", re.DOTALL)
 _ENTITY = re.compile(r"&([A-Za-z][A-Za-z0-9]{1,31});")
 _XML_ENTITIES = frozenset(("amp", "lt", "gt", "quot", "apos"))
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ufffd\ud800-\udfff]")
+#: Share of them above which bytes are no text.
+_MOST_CONTROLS = 0.01
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]")
 # They say nothing of an element's kind, look, language or direction; most elements have no others.
 _PLAIN = frozenset(("class", "id", "href", "title", "src", "alt", "width", "height"))
@@ -44,10 +47,14 @@ _SELF_CLOSED = re.compile(rf"<(?!(?:{_VOID})\b)([A-Za-z][\w:-]*)((?:\s[^<>]*)?)/
 def parse_markup(data: bytes | str) -> etree._Element:
     """Parse an (X)HTML document or fragment; the root is `html` in any case or name space.
 
-    Raises `DocumentError`: `TOO_LARGE` beyond `MAX_BYTES`, `XML_ENTITIES` when a DTD declares
-    entities, `EMPTY_DOCUMENT` without markup or text, `BAD_MARKUP` when nothing can be made of
-    it or it nests deeper than `MAX_DEPTH`.
+    Raises `DocumentError`: `TOO_LARGE` beyond `MAX_BYTES`, `BAD_ENCODING` for bytes that are no
+    text, `XML_ENTITIES` when a DTD declares entities, `EMPTY_DOCUMENT` without markup or text,
+    `BAD_MARKUP` when nothing can be made of it or it nests deeper than `MAX_DEPTH`.
     """
+    _check_size(data)
+    if isinstance(data, bytes):
+        data = decode(data)
+        check_characters(data)
     text = _text(data)
     if not text.strip():
         raise DocumentError(Reason.EMPTY_DOCUMENT, "no markup")
@@ -91,6 +98,17 @@ def decode(data: bytes) -> str:
     raise AssertionError("latin-1 decodes all bytes")
 
 
+def check_characters(text: str) -> None:
+    """Raise `BAD_ENCODING` for what was decoded from bytes that are no text: a picture, say.
+
+    Such bytes have control characters all over; a text that went through many hands has a few.
+    """
+    controls = len(_CONTROLS.findall(text))
+    if controls > max(1, _MOST_CONTROLS * len(text)):
+        detail = f"{controls} of {len(text)} characters are none"
+        raise DocumentError(Reason.BAD_ENCODING, detail)
+
+
 def name_of(element: etree._Element) -> str:
     """The element's local name in lower case; empty for comments and instructions."""
     tag: object = element.tag  # a function, for comments
@@ -131,13 +149,17 @@ _known_name = lru_cache(maxsize=1024)(_name)
 
 def _text(data: bytes | str) -> str:
     """The document as text without XML declaration and document type."""
-    if len(data) > MAX_BYTES:
-        raise DocumentError(Reason.TOO_LARGE, f"markup of {len(data)} bytes")
+    _check_size(data)
     text = data if isinstance(data, str) else decode(data)
     text = _NOT_XML.sub("", text).lstrip("\ufeff")
     if "<?xml" in text:  # most pages have none, and the search is not cheap
         text = _DECLARATION.sub("", text, count=1)
     return _without_doctype(text)
+
+
+def _check_size(data: bytes | str) -> None:
+    if len(data) > MAX_BYTES:
+        raise DocumentError(Reason.TOO_LARGE, f"markup of {len(data)} bytes")
 
 
 def _without_doctype(text: str) -> str:

@@ -93,6 +93,19 @@ def test_a_page_becomes_text_and_pictures_in_order_with_their_bytes(tmp_path: Pa
     assert not failed
 
 
+def test_bytes_that_are_no_text_are_no_page(tmp_path: Path) -> None:
+    rubbish = bytes(range(256)) * 50
+    write(tmp_path, {
+        "a.html": rubbish, "b.md": rubbish, "c.html": b"<p>" + rubbish,
+        "sound.html": f"<p>one\0{PROSE}",
+    })  # fmt: skip
+    samples, _, failed = run(tmp_path)
+    assert list(samples) == ["sound.html"]
+    assert {uri: error.reason for uri, error in failed.items()} == dict.fromkeys(
+        ("a.html", "b.md", "c.html"), Reason.BAD_ENCODING
+    )
+
+
 @pytest.mark.parametrize("kind", ["folder", "tar", "zip", "zim", "epub", "markdown"])
 def test_every_kind_of_document_finds_its_own_pictures(kind: str, tmp_path: Path) -> None:
     picture = png(3)

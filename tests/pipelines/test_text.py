@@ -124,11 +124,14 @@ def test_a_web_page_gives_what_it_says_without_its_navigation(tmp_path: Path):
 
 
 def test_bytes_that_are_no_text_are_told(tmp_path: Path):
+    (tmp_path / "page.html").write_bytes(bytes(range(256)) * 50)
     (tmp_path / "picture.txt").write_bytes(bytes(range(256)) * 40)
     (tmp_path / "empty.txt").write_bytes(b" \r\n\t ")
     (tmp_path / "marked.txt").write_bytes(("\ufeff" + ENGLISH).encode("utf-16"))
     samples, _, failed = convert(tmp_path)
-    assert failed == ["empty.txt empty_document", "picture.txt bad_encoding"]
+    assert failed == [
+        "empty.txt empty_document", "page.html bad_encoding", "picture.txt bad_encoding",
+    ]  # fmt: skip
     assert [sample.text for sample in samples] == [ENGLISH]
 
 
