@@ -134,7 +134,8 @@ _SURVEY = """
     quirks: document.compatMode !== "CSS1Compat", base: document.baseURI,
     doctype: document.doctype
       ? [document.doctype.name, document.doctype.publicId, document.doctype.systemId] : null,
-    scripted: document.scripts.length, text: (document.body?.innerText ?? "").slice(0, 20000),
+    scripted: document.scripts.length,
+    text: (document.body?.innerText ?? "").slice(0, 20000).toWellFormed(),
   });
 """
 

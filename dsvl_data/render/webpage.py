@@ -178,7 +178,9 @@ class WebPages:
             if len(source) > self.max_characters:
                 limit = f"the limit is {self.max_characters}"
                 raise DocumentError(Reason.TEXT_TOO_LONG, f"{len(source)} characters, {limit}")
-            self._asked = []
+            if self._asked:  # the same document would not ask again for what it was refused
+                second.open(_CLEANED, self.seconds)
+                self._asked = []
             second.resize(view.width, view.height)
             tall = second.show(source)
             high = min(tall, height) if view.whole else height
@@ -293,9 +295,11 @@ class WebPages:
             whole=complete,
         )
         try:
-            return writer.document(harvest["tree"], write(rules, "    "), facts["doctype"])
+            source = writer.document(harvest["tree"], write(rules, "    "), facts["doctype"])
         except RecursionError as error:
             raise DocumentError(Reason.BAD_MARKUP, "elements nested too deep") from error
+        # Scripts may leave halves of characters, which no file can hold; this is how they show.
+        return source.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def _fresh_windows(self) -> tuple[Window, Window]:
         """The window that documents are opened in, and the one that shows their source."""

@@ -258,6 +258,71 @@ def test_documents_do_not_see_each_others_files(make: Make) -> None:
     assert (255, 0, 0) not in colours(second)
 
 
+def test_documents_do_not_see_each_others_style_sheets(make: Make) -> None:
+    html = HTML + "<link rel=stylesheet href=/a.css>" + TEXT
+    first = make(html, files={"a.css": b"p { color: red }"})
+    second = make(html, files={"a.css": b"p { color: blue }"})
+    assert (255, 0, 0) in colours(first)
+    assert (255, 0, 0) not in colours(second)
+    assert "color: red" not in second.source
+
+
+FOLLOWER = (
+    HTML + "<style>@layer two { p { color: teal } } h1 { color: var(--ink, navy) }"
+    "a:visited { color: red } #x:target { color: red } li { list-style: marks }</style>"
+    + TEXT
+    + "<ul><li>one</ul><p id=x><a href=page.html>a link</a> <input value=field> "
+    "<details><summary>More</summary>folded</details><table bgcolor=silver><td>cell</table>"
+)
+
+
+@pytest.mark.parametrize(
+    "leaver",
+    [
+        "<style>.A { color: red }</style><table class=a><td>old</table>" + TEXT,  # quirks
+        HTML + "<html dir=rtl lang=ar style='zoom: 2; color-scheme: dark'>" + TEXT,
+        HTML + "<style>@property --ink { syntax: '<color>'; inherits: true; initial-value: red }"
+        "h1 { color: var(--ink) } @layer two, one; @layer one { p { color: red } }</style>" + TEXT,
+        HTML + "<style>@counter-style marks { system: cyclic; symbols: '>' } li { color: red;"
+        "list-style: marks }</style><ul><li>one</ul>" + TEXT,
+        HTML + "<input autofocus value=other><details open><summary>More</summary>x</details>"
+        "<dialog open>said</dialog><p popover>y</p>" + TEXT,
+        HTML + "<title>T</title><base href='/elsewhere/' target=_blank><a href=page.html>a</a>"
+        "<style>html { scroll-behavior: smooth; overflow: scroll; height: 900px }</style>" + TEXT,
+        HTML + "<style>h1 { animation: in 9s infinite } @keyframes in { to { color: red } }</style>"
+        "<svg width=9 height=9><animate attributeName=width to=90 dur=1s /></svg>" + TEXT,
+        HTML + TEXT + "<div style='height: 20000px; width: 9000px; background: teal'></div>",
+    ],
+)
+def test_a_document_leaves_nothing_to_the_next(make: Make, browser: Browser, leaver: str) -> None:
+    fresh = WebPages(browser, seconds=30)
+    alone = make(FOLLOWER, by=fresh)
+    make(leaver, View(640, 480, whole=True), by=fresh)
+    after = make(FOLLOWER, by=fresh)
+    fresh.close()
+    assert after == alone
+    assert (255, 0, 0) not in colours(after)
+
+
+def test_each_source_that_asks_for_something_is_found(make: Make) -> None:
+    # No address in it is marked as one, so it is still there in the source.
+    html = HTML + TEXT + "<div style='background: image-set(\"p.png\" 1x); height: 90px'></div>"
+    for _ in range(2):  # no less when the same was asked for, and refused, before
+        with pytest.raises(Unproved, match="asks for"):
+            make(html, files={"p.png": png(90, 90, "red")})
+    assert make(HTML + TEXT).differing == 0
+
+
+def test_what_was_refused_once_is_refused_again(make: Make) -> None:
+    # Addresses of elsewhere are the same for each document that asks for them.
+    gone = HTML + TEXT + "<img src='http://x.invalid/gone.png' {}>"
+    for _ in range(2):
+        assert make(gone.format("width=100 height=50")).absent == 1
+        assert reason(make, gone.format("")) == "needs_network"
+        link = "<link rel=stylesheet href='https://cdn.invalid/b.css'>"
+        assert reason(make, HTML + link + TEXT) == "needs_network"
+
+
 def test_with_scripts_the_page_is_what_they_leave(make: Make, browser: Browser) -> None:
     by = WebPages(browser, seconds=30, scripts=True, settle=1)
     html = (
@@ -266,13 +331,15 @@ def test_with_scripts_the_page_is_what_they_leave(make: Make, browser: Browser) 
         "pen.fillStyle = 'red'; pen.fillRect(0, 0, 90, 40);"
         "setTimeout(() => document.body.append('later'), 900);"
         "setTimeout(() => document.body.append('never'), 60000);"
-        "document.querySelector('p').textContent = new Date().getFullYear()</script>"
+        "document.querySelector('p').textContent = new Date().getFullYear();"
+        "document.body.append('half \\ud800 a character')</script>"
     )
     more = {"more.js": b"document.body.append('from a file')"}
     pair = make(html, files=more, by=by)
     by.close()
-    for word in ("later", "from a file", "2024", "rgb(255 0 0"):
+    for word in ("later", "from a file", "2024", "rgb(255 0 0", "half \ufffd a"):
         assert word in pair.source
+    assert "half \ufffd a" in pair.text
     for gone in ("never", "<script", "<canvas"):
         assert gone not in pair.source
 
