@@ -9,7 +9,7 @@ is left out as a `LostBlock`; a table without a grid is a picture.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -17,6 +17,7 @@ import pymupdf
 
 from dsvl_data.latex.pdf_lines import Line, read_lines
 from dsvl_data.latex.pdf_words import CAPTION
+from dsvl_data.layout.columns import Box, order_boxes
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.blocks import Block, LostBlock, PictureBlock, TextBlock
 from dsvl_data.read.images import MAX_PIXELS
@@ -37,6 +38,8 @@ pymupdf.no_recommend_layout()  # it prints an advertisement for another package
 #: Pixels a point at which vector drawings are drawn, and the most pixels a side.
 _SCALE = 2.0
 _LONGEST_SIDE = 1600
+#: Points of white between two columns, at least.
+_GUTTER = 7.0
 #: A table is looked for in regions up to so many drawn rules: finding one takes quadratic time.
 _MOST_RULES = 600
 #: How the outer edges of some lines are found.
@@ -102,8 +105,15 @@ def _page_parts(
     page: pymupdf.Page, lines: list[Line], body: Type, repeated: set[int]
 ) -> list[_Part]:
     """The parts of a page in reading order."""
-    figures: list[tuple[Region, Block, set[int]]] = []
-    places: defaultdict[int, list[Block]] = defaultdict(list)
+    # By where it stands: programs write columns, boxes and pages in any order.
+    lines = [line for line in lines if line.upright] + [line for line in lines if not line.upright]
+    upright = sum(line.upright for line in lines)
+    gutter = max(_GUTTER, 0.8 * body.size)
+    order = order_boxes([_box(line) for line in lines[:upright]], gutter)
+    lines = [lines[number] for number in order] + lines[upright:]
+    things: list[Line | Block] = []
+    boxes: list[Box] = []
+    taken = set(range(upright, len(lines)))
     regions = find_regions(page, lines, body.size)
     captions = _assign_captions(regions, lines, body)
     for index, (region, caption) in enumerate(zip(regions, captions, strict=True)):
@@ -112,33 +122,33 @@ def _page_parts(
         if block is None:
             continue
         text = flowing([lines[number] for number in sorted(caption)], body)
-        figures.append((region, _captioned(block, text), region.inside | caption))
-    taken: set[int] = set().union(*(used for _, _, used in figures)) if figures else set()
-    for region, block, used in figures:
-        places[_place(region, used, lines)].append(block)
-    parts: list[_Part] = []
+        things.append(_captioned(block, text))
+        boxes.append(_around([region.box, *(_box(lines[number]) for number in caption)]))
+        taken |= region.inside | caption
     for number, line in enumerate(lines):
-        parts.extend(_Part(block=block) for block in places.get(number, ()))
-        if number in taken or not line.upright:
-            continue
-        if parts and parts[-1].lines and goes_on(parts[-1].lines[-1], line, body):
-            parts[-1].lines.append(line)
+        if number not in taken:
+            things.append(line)
+            boxes.append(_box(line))
+    parts: list[_Part] = []
+    for number in order_boxes(boxes, gutter):
+        thing = things[number]
+        if not isinstance(thing, Line):
+            parts.append(_Part(block=thing))
+        elif parts and parts[-1].lines and goes_on(parts[-1].lines[-1], thing, body):
+            parts[-1].lines.append(thing)
         else:
-            parts.append(_Part([line]))
-    parts.extend(_Part(block=block) for block in places.get(len(lines), ()))
+            parts.append(_Part([thing]))
     return parts
 
 
-def _place(region: Region, used: set[int], lines: Sequence[Line]) -> int:
-    """The number of the line before which a region is read."""
-    if used:
-        return min(used)
-    x0, y0, x1, y1 = region.box
-    for number, line in enumerate(lines):
-        same_column = line.x0 < x1 and line.x1 > x0
-        if same_column and line.y0 > (y0 + y1) / 2:
-            return number
-    return len(lines)
+def _box(line: Line) -> Box:
+    return line.x0, line.y0, line.x1, line.y1
+
+
+def _around(boxes: Sequence[Box]) -> Box:
+    """The smallest box around some."""
+    x0, y0, x1, y1 = zip(*boxes, strict=True)
+    return min(x0), min(y0), max(x1), max(y1)
 
 
 def _region_block(

@@ -38,20 +38,33 @@ def texts(blocks: list[object]) -> list[str]:
     return [block.markdown for block in blocks if isinstance(block, TextBlock)]
 
 
-def test_two_columns_are_read_one_after_the_other_without_heads_and_feet():
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 2, 1, 3), (3, 1, 2, 0), (2, 0, 3, 1)])
+def test_two_columns_are_read_one_after_the_other_whatever_was_written_first(order):
+    places = [(60, 80, 285, 200), (60, 320, 285, 440), (310, 80, 535, 200), (310, 320, 535, 440)]
     document = pymupdf.open()
     for number in range(3):
         page = document.new_page()
         page.insert_text((60, 40), "A History of Rivers", fontsize=9)
         page.insert_text((300, 810), str(number + 1), fontsize=9)
-        # Written row by row, as some programs do: first line left, first line right.
-        column(page, (60, 80, 285, 300), sentence(3 * number))
-        column(page, (310, 80, 535, 300), sentence(3 * number + 1))
-        column(page, (60, 420, 285, 700), sentence(3 * number + 2))
+        for place in order:
+            column(page, places[place], sentence(4 * number + place))
     found = texts(read_pdf(document.tobytes()))
-    starts = [text.split()[1] for text in found if text.startswith("Sentence")]
-    assert [int(start) for start in starts if int(start) % 3 < 2] == [0, 1, 3, 4, 6, 7]
-    assert not [text for text in found if "History" in text or text.isdecimal()]
+    assert found == [sentence(n) for n in range(12)]
+
+
+def test_lines_that_are_written_row_by_row_are_read_column_by_column():
+    document = pymupdf.open()
+    page = document.new_page()
+    page.insert_text((60, 60), "Across both columns stands a title", fontsize=18)
+    for n in range(12):
+        page.insert_text((60, 100 + 12 * n), f"Left {n} of the lines of the first.", fontsize=10)
+        page.insert_text((310, 100 + 12 * n), f"Right {n} of the lines of the last.", fontsize=10)
+    title, left, right = texts(read_pdf(document.tobytes()))
+    assert title == "# Across both columns stands a title"
+    assert [int(word) for word in left.split() if word.isdecimal()] == list(range(12))
+    assert [int(word) for word in right.split() if word.isdecimal()] == list(range(12))
+    assert left.startswith("Left 0")
+    assert right.startswith("Right 0")
 
 
 def test_an_embedded_picture_keeps_its_bytes_and_takes_its_caption():
