@@ -19,11 +19,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Annotated, Literal
 from urllib.parse import unquote, urlsplit
 
 from lxml import etree
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from dsvl_data.language import identify_all
 from dsvl_data.outcome import DocumentError, Reason
@@ -33,9 +32,7 @@ from dsvl_data.pipeline import (
     Dropped,
     InputSpec,
     Limits,
-    PathOption,
     Pipeline,
-    Settings,
 )
 from dsvl_data.read.blocks import Block, LostBlock, PictureBlock, TextBlock
 from dsvl_data.read.epub import Book, SpineItem, open_epub
@@ -53,8 +50,7 @@ from dsvl_data.render.clean import clean_text
 from dsvl_data.render.pages import Asset
 from dsvl_data.render.parse import check_characters, decode, parse_markup, text_of
 from dsvl_data.sample import Image, Sample, Segment, Text
-from dsvl_data.shards.tokens import token_counter
-from pipelines.interleaved_sequences import Budget, make_parts, make_sequences
+from pipelines.interleaved_sequences import Budget, SequenceOptions, make_parts, make_sequences
 
 VERSION = "1"
 _HTML = (".html", ".htm", ".xhtml")
@@ -66,19 +62,9 @@ _PROSE = 3000
 _ORNAMENT = 4
 
 
-class InterleavedOptions(Settings):
+class InterleavedOptions(SequenceOptions):
     """What a recipe can set for interleaved documents."""
 
-    sequence_tokens: int = Field(
-        default=4096, ge=256, description="tokens that a sample has at most, pictures included"
-    )
-    image_tokens: int = Field(
-        default=576, ge=1, description="tokens that a picture takes in the model"
-    )
-    max_images: int = Field(default=6, ge=1, description="pictures that a sample has at most")
-    tokenizer: Annotated[str | None, PathOption(or_name=True)] = Field(
-        default=None, description="tokenizer.json, its folder or a hub name; empty: an estimate"
-    )
     min_image_side: int = Field(
         default=96, ge=1, description="pixels of a picture's shorter side below which it is an icon"
     )
@@ -88,19 +74,6 @@ class InterleavedOptions(Settings):
     min_characters: int = Field(
         default=200, ge=1, description="characters of text below which a document is filtered"
     )
-    without_picture: Literal["text", "drop"] = Field(
-        default="text",
-        description="sequences without a picture: `text` keeps them in that category, or `drop`",
-    )
-    repeat_headings: bool = Field(
-        default=True, description="begin a sequence with the headings that it stands under"
-    )
-
-    @model_validator(mode="after")
-    def _holds_a_picture(self) -> InterleavedOptions:
-        if self.image_tokens > self.sequence_tokens // 2:
-            raise ValueError("a picture must take at most half of a sequence")
-        return self
 
 
 def list_interleaved(
@@ -140,13 +113,7 @@ class InterleavedConverter:
 
     def __init__(self, options: InterleavedOptions) -> None:
         self._options = options
-        self._budget = Budget(
-            tokens=options.sequence_tokens,
-            image=options.image_tokens,
-            images=options.max_images,
-            counter=token_counter(options.tokenizer),
-            repeat_headings=options.repeat_headings,
-        )
+        self._budget = Budget.of(options)
         self._neighbours = Neighbours(read_document)
 
     def __call__(self, documents: Sequence[Document]) -> Iterator[Sample | Dropped]:

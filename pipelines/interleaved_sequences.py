@@ -4,6 +4,8 @@ In: the chapters of a document, each a list of parts (a block of text, or a pict
 caption) with what it costs. Out: sequences of parts in the document's order, each within the
 budget, cut where the highest section begins that fills at least half of one; a sequence that
 goes on within a section starts with the headings it stands under.
+
+`SequenceOptions` is what a recipe can set for them, in every pipeline that makes any.
 """
 
 from __future__ import annotations
@@ -11,10 +13,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
+from pydantic import Field, model_validator
+
+from dsvl_data.pipeline import PathOption, Settings
 from dsvl_data.read.blocks import TextBlock
 from dsvl_data.sample import Image, Segment, Text
-from dsvl_data.shards.tokens import TokenCounter
+from dsvl_data.shards.tokens import TokenCounter, token_counter
 from pipelines.text_chunks import cut
 
 #: What a block costs beside its own tokens: the blank line before it, and rounding.
@@ -24,6 +30,34 @@ _FILLED = 0.5
 #: Share of the budget that repeated headings may take.
 _REPEATED = 1 / 8
 _NO_LEVEL = 9
+
+
+class SequenceOptions(Settings):
+    """What a recipe can set for the sequences that documents become."""
+
+    sequence_tokens: int = Field(
+        default=4096, ge=256, description="tokens that a sample has at most, pictures included"
+    )
+    image_tokens: int = Field(
+        default=576, ge=1, description="tokens that a picture takes in the model"
+    )
+    max_images: int = Field(default=6, ge=1, description="pictures that a sample has at most")
+    tokenizer: Annotated[str | None, PathOption(or_name=True)] = Field(
+        default=None, description="tokenizer.json, its folder or a hub name; empty: an estimate"
+    )
+    without_picture: Literal["text", "drop"] = Field(
+        default="text",
+        description="sequences without a picture: `text` keeps them in that category, or `drop`",
+    )
+    repeat_headings: bool = Field(
+        default=True, description="begin a sequence with the headings that it stands under"
+    )
+
+    @model_validator(mode="after")
+    def _holds_a_picture(self) -> SequenceOptions:
+        if self.image_tokens > self.sequence_tokens // 2:
+            raise ValueError("a picture must take at most half of a sequence")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +83,17 @@ class Budget:
     images: int
     counter: TokenCounter
     repeat_headings: bool = True
+
+    @classmethod
+    def of(cls, options: SequenceOptions) -> Budget:
+        """Return the budget that a recipe sets; `ShardError` when its tokenizer is not there."""
+        return cls(
+            tokens=options.sequence_tokens,
+            image=options.image_tokens,
+            images=options.max_images,
+            counter=token_counter(options.tokenizer),
+            repeat_headings=options.repeat_headings,
+        )
 
     @property
     def most(self) -> int:

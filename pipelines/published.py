@@ -3,7 +3,8 @@
 In: the files of data sets that a reader of `dsvl_data.read.published` knows. Out: what the reader
 makes of each record; a record is a document. Pictures keep their published bytes wherever a shard
 can hold them (`dsvl_data.read.pictures`). A picture that is absent or broken, or a record that is
-malformed, costs its own sample and no other.
+malformed, costs its own sample and no other. An article of any length is cut into sequences, as
+`pipelines.interleaved` cuts documents.
 """
 
 from __future__ import annotations
@@ -33,13 +34,14 @@ from dsvl_data.read.archives import printable
 from dsvl_data.read.image_places import Places, checked_name, in_folder
 from dsvl_data.read.pictures import to_image
 from dsvl_data.read.published import READERS
-from dsvl_data.read.published.reader import Choice, Item, Left, Reader
+from dsvl_data.read.published.reader import Article, Choice, Item, Left, Reader
 from dsvl_data.read.record_sources import failed_ref
 from dsvl_data.read.records import approach, list_records, parse_record, read_bytes
 from dsvl_data.read.streams import Span, read_span
 from dsvl_data.sample import Image, Sample, Segment, Text
+from pipelines.interleaved_sequences import Budget, SequenceOptions, make_parts, make_sequences
 
-VERSION = "1"
+VERSION = "2"
 _UNKNOWN = InputSpec.model_fields["licence"].default
 
 
@@ -68,8 +70,14 @@ class PublishedOptions(Settings):
         default_factory=dict, description="what is set for single data sets, by their names"
     )
     seed: int = Field(default=0, description="decides which record takes which form")
+    sequences: SequenceOptions = Field(
+        default_factory=SequenceOptions,
+        description="how articles of text and pictures are cut into samples",
+    )
     max_characters: int = Field(
-        default=100_000, ge=1, description="characters of text beyond which a sample is dropped"
+        default=100_000,
+        ge=1,
+        description="characters of text beyond which a sample is dropped; articles are cut instead",
     )
     min_side: int = Field(
         default=1, ge=1, description="pixels of a picture's shorter side below which it is dropped"
@@ -220,6 +228,7 @@ class PublishedConverter:
 
     def __init__(self, options: PublishedOptions) -> None:
         self._options = options
+        self._budget = Budget.of(options.sequences)
         self._sets: dict[str, _Set] = {}
 
     def __call__(self, documents: Sequence[Document]) -> Iterator[Sample | Dropped]:
@@ -247,7 +256,7 @@ class PublishedConverter:
                     scores["language_confidence"] = language.confidence
                 yield document.sample(
                     position,
-                    category=one.reader.category,
+                    category=_category(one.reader, item),
                     segments=item.segments,
                     language=item.language or (language.code if language else ""),
                     details={**one.details, **item.details},
@@ -277,7 +286,10 @@ class PublishedConverter:
                 made.details["variant"] = choice.variant()
                 made.details["seed"] = str(self._options.seed)
             for item in reader.convert(record, pictures, choice):
-                made.items.append(item if isinstance(item, Left) else self._judged(item))
+                if isinstance(item, Article):
+                    made.items += self._cut(item)
+                else:
+                    made.items.append(item if isinstance(item, Left) else self._judged(item))
             if pictures.changes:
                 made.details["pictures"] = ", ".join(
                     f"{number}: {change}" for number, change in sorted(pictures.changes.items())
@@ -300,6 +312,22 @@ class PublishedConverter:
             )
         return known
 
+    def _cut(self, article: Article) -> Iterator[Item | Left]:
+        """Yield an article's sequences, each within the recipe's budget."""
+        sequences = make_sequences([make_parts(article.blocks, self._budget)], self._budget)
+        for number, segments in enumerate(sequences, 1):
+            place = f"{number} of {len(sequences)}"
+            pictured = any(isinstance(segment, Image) for segment in segments)
+            if not pictured and self._options.sequences.without_picture == "drop":
+                yield Left(Reason.NO_PICTURE, f"sequence {place}")
+                continue
+            yield Item(
+                _stored(segments),
+                article.language,
+                scores=article.scores if pictured else {},
+                details={**article.details, "sequence": place},
+            )
+
     def _judged(self, item: Item) -> Item | Left:
         """An item within the recipe's limits, its text such as can be stored."""
         texts = [s.text for s in item.segments if isinstance(s, Text)]
@@ -311,10 +339,7 @@ class PublishedConverter:
             return Left(Reason.TEXT_TOO_LONG, "", f"{characters} characters, the limit is {limit}")
         if all(_storable(text) == text for text in texts):
             return item
-        segments = [
-            replace(s, text=_storable(s.text)) if isinstance(s, Text) else s for s in item.segments
-        ]
-        return replace(item, segments=segments)
+        return replace(item, segments=_stored(item.segments))
 
 
 class _Set(NamedTuple):
@@ -413,8 +438,19 @@ def _draw(seed: int, document: str) -> float:
     return int.from_bytes(digest, "big") / 2**64
 
 
+def _category(reader: Reader, item: Item) -> str:
+    """The reader's; `text` for a sequence of an article that has no picture."""
+    if reader.category == "interleaved" and not any(isinstance(s, Image) for s in item.segments):
+        return "text"
+    return reader.category
+
+
 def _text(segments: Sequence[Segment]) -> str:
     return "\n".join(s.text for s in segments if isinstance(s, Text))
+
+
+def _stored(segments: Sequence[Segment]) -> list[Segment]:
+    return [replace(s, text=_storable(s.text)) if isinstance(s, Text) else s for s in segments]
 
 
 def _storable(text: str) -> str:

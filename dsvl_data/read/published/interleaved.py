@@ -1,18 +1,20 @@
 """Published documents of text and pictures: MMC4, OBELICS, WikiHow and WikiWeb2M.
 
-In: a document as published, and its pictures. Out: one interleaved sequence (for OBELICS one for
-each page that a document was merged from). A picture that cannot be had is left out with its
-reason and the document is kept; one that loses all its pictures is no interleaved document.
+In: a document as published, and its pictures. Out: its text and pictures in order, an `Article`
+(for OBELICS one for each page that a document was merged from). A picture that cannot be had is
+left out with its reason and the document is kept, as one of text where it was the last.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.read.blocks import TextBlock
 from dsvl_data.read.published.conversations import first_picture
 from dsvl_data.read.published.fields import (
     integer_of,
@@ -26,8 +28,8 @@ from dsvl_data.read.published.fields import (
     required_text,
     text_of,
 )
-from dsvl_data.read.published.reader import Choice, Item, Left, Pictures, Reader, Record, Rows
-from dsvl_data.sample import Image, Segment, Text
+from dsvl_data.read.published.reader import Article, Choice, Left, Pictures, Reader, Record, Rows
+from dsvl_data.sample import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,9 @@ class Lost:
     detail: str
 
 
-#: A document in reading order: paragraphs (or sentences), pictures, and what is not to be had.
-Part: TypeAlias = str | Placed | Break | Lost
+#: A document in reading order: headings, paragraphs (or sentences), pictures, and what is not to be
+#: had.
+Part: TypeAlias = str | TextBlock | Placed | Break | Lost
 
 
 def _names(layout: Callable[[Record], list[Part]]) -> Callable[[Record], Sequence[str]]:
@@ -69,32 +72,81 @@ def _names(layout: Callable[[Record], list[Part]]) -> Callable[[Record], Sequenc
     return names
 
 
+@dataclass(slots=True)
+class _Document:
+    """Blocks as they are put together. `flowing`: sentences go on in the block before them.
+
+    `paired`: the text behind a picture belongs to it, and stays with it.
+    """
+
+    flowing: bool
+    paired: bool
+    blocks: list[TextBlock | tuple[Image, str]] = field(default_factory=list)
+    similarities: list[float] = field(default_factory=list)
+
+    def add(self, text: str) -> None:
+        """Append a sentence, or a text of paragraphs."""
+        paragraphs = [text] if self.flowing else _PARAGRAPHS.split(text)
+        for paragraph in filter(None, map(str.strip, paragraphs)):
+            last = self.blocks[-1] if self.blocks else None
+            if isinstance(last, TextBlock) and self.flowing:
+                self.blocks[-1] = TextBlock("paragraph", f"{last.markdown} {paragraph}")
+            elif isinstance(last, tuple) and last[1] and self.flowing:
+                self.blocks[-1] = last[0], f"{last[1]} {paragraph}"
+            elif isinstance(last, tuple) and not last[1] and self.paired:
+                self.blocks[-1] = last[0], paragraph
+            else:
+                self.blocks.append(TextBlock("paragraph", paragraph))
+
+    def end(self, language: str, details: Mapping[str, str]) -> Iterator[Article | Left]:
+        """Yield the document, unless it is none."""
+        pictured = any(isinstance(block, tuple) for block in self.blocks)
+        if not any(isinstance(block, TextBlock) or block[1] for block in self.blocks):
+            if pictured:
+                yield Left(Reason.NO_TEXT)
+            return
+        if not pictured and all(_is_heading(block) for block in self.blocks):
+            yield Left(Reason.NO_TEXT, detail="nothing but headings")
+            return
+        count = len(self.similarities)
+        scores = {"matched_sim": sum(self.similarities) / count} if count else {}
+        yield Article(self.blocks, language, scores, details)
+
+
+_PARAGRAPHS = re.compile(r"\n[ \t]*\n")
+
+
+def _is_heading(block: TextBlock | tuple[Image, str]) -> bool:
+    return isinstance(block, TextBlock) and block.kind == "heading"
+
+
 def _assemble(
     parts: Sequence[Part],
     pictures: Pictures,
-    joint: str = "\n\n",
+    *,
+    flowing: bool = False,
+    paired: bool = False,
     after: bool = False,
     language: str = "en",
     details: Mapping[str, str] | None = None,
     min_similarity: float = 0.0,
-) -> Iterator[Item | Left]:
+) -> Iterator[Article | Left]:
     """Yield the documents of a record. `after`: a picture follows the text that it stands before.
 
-    Texts with no picture between them are joined by `joint`.
+    `flowing` and `paired` are as `_Document`'s.
     """
-    document: list[Segment] = []
-    waiting: list[Image] = []
-    similarities: list[float] = []
+    document = _Document(flowing, paired)
+    waiting: list[tuple[Image, str]] = []
     first = 0  # of the pictures that have not been asked for
-    placed = 0  # of this document
     for part in [*parts, Break()]:
         match part:
             case str():
-                _add_text(document, part, joint)
-                document += waiting
+                document.add(part)
+                document.blocks += waiting
                 waiting = []
+            case TextBlock():
+                document.blocks.append(part)
             case Placed():
-                placed += 1
                 first, start = first + len(part.names), first
                 similarity = part.similarity
                 if similarity is not None and similarity < min_similarity:
@@ -103,36 +155,22 @@ def _assemble(
                     continue
                 try:
                     image = first_picture(pictures, start, first)
-                    (waiting if after else document).append(image)
-                    if part.caption:
-                        _add_text(document, part.caption, joint)
-                    similarities += [] if similarity is None else [similarity]
+                    (waiting if after else document.blocks).append((image, part.caption))
+                    document.similarities += [] if similarity is None else [similarity]
                 except DocumentError as error:
                     yield Left(error.reason, part.names[0], error.detail)
             case Lost():
                 yield Left(Reason.BAD_RECORD, part.item, part.detail)
             case Break():
-                document += waiting
-                kinds = {type(segment) for segment in document}
-                if kinds == {Text, Image}:
-                    count = len(similarities)
-                    scores = {"matched_sim": sum(similarities) / count} if count else {}
-                    yield Item(document, language, scores=scores, details=details or {})
-                elif Image in kinds:
-                    yield Left(Reason.NO_TEXT)
-                elif Text in kinds and not placed:
-                    yield Left(Reason.NO_PICTURE)
-                document, waiting, similarities, placed = [], [], [], 0
-    if not any(isinstance(part, str | Placed | Lost) for part in parts):
+                document.blocks += waiting
+                yield from document.end(language, details or {})
+                document, waiting = _Document(flowing, paired), []
+    if not any(isinstance(part, str | TextBlock | Placed | Lost) for part in parts):
         yield Left(Reason.NO_TEXT, detail="nothing in the record")
 
 
-def _add_text(document: list[Segment], text: str, joint: str) -> None:
-    last = document[-1] if document else None
-    if isinstance(last, Text):
-        document[-1] = Text(last.text + joint + text)
-    else:
-        document.append(Text(text))
+def _heading(level: int, text: str) -> TextBlock:
+    return TextBlock("heading", f"{'#' * level} {text}", level)
 
 
 def _texts(value: object, item: str) -> list[Part]:
@@ -173,11 +211,12 @@ def _mmc4_layout(record: Record) -> list[Part]:
     return parts + lost
 
 
-def _mmc4(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Item | Left]:
+def _mmc4(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Article | Left]:
     yield from _assemble(
         _mmc4_layout(record),
         pictures,
-        joint=" ",
+        flowing=True,
+        paired=choice.variant() != "after",
         after=choice.variant() == "after",
         details=_page(record.get("url")),
         min_similarity=choice.thresholds.get("min_similarity", 0.0),
@@ -211,7 +250,7 @@ def _obelics_layout(record: Record) -> list[Part]:
     return parts
 
 
-def _obelics(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Item | Left]:
+def _obelics(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Article | Left]:
     try:
         general = object_of(json.loads(text_of(record.get("general_metadata")) or "{}"))
     except (ValueError, RecursionError):
@@ -224,7 +263,7 @@ def _obelics(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Ite
 
 
 def _wikihow_layout(record: Record) -> list[Part]:
-    parts: list[Part] = ["# " + _line(required_text(record, "goal"))]
+    parts: list[Part] = [_heading(1, _line(required_text(record, "goal")))]
     if description := text_of(record.get("goal_description")):
         parts.append(description)
     for index, method in enumerate(required_list(record, "methods")):
@@ -232,7 +271,7 @@ def _wikihow_layout(record: Record) -> list[Part]:
         if not is_list(steps):
             parts.append(Lost(f"method {index}", f"its steps are {kind_of(steps)}"))
         if name := _line(text_of(object_of(method).get("name"))):
-            parts.append("## " + name)
+            parts.append(_heading(2, name))
         for number, element in enumerate(list_of(steps), 1):
             if not isinstance(element, Mapping):
                 parts.append(Lost(f"method {index}, step {number}", f"is {kind_of(element)}"))
@@ -252,7 +291,7 @@ def _wikihow_layout(record: Record) -> list[Part]:
     return parts
 
 
-def _wikihow(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Item | Left]:
+def _wikihow(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Article | Left]:
     licences = {
         licence
         for method in objects_of(record.get("methods"))
@@ -260,7 +299,7 @@ def _wikihow(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Ite
         if (licence := text_of(step.get("img_license")))
     }
     details = {"image_licences": ", ".join(sorted(licences))} if licences else {}
-    yield from _assemble(_wikihow_layout(record), pictures, details=details)
+    yield from _assemble(_wikihow_layout(record), pictures, paired=True, details=details)
 
 
 # WikiWeb2M. Pictures are grouped by section, without a place in its text: they stand between the
@@ -270,7 +309,7 @@ def _wikihow(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Ite
 def _wikiweb2m_layout(record: Record) -> list[Part]:
     texts = required_list(record, "section_text")
     title = _line(_scalar(record.get("page_title")))
-    parts: list[Part] = ["# " + title] if title else []
+    parts: list[Part] = [_heading(1, title)] if title else []
     titles, levels = _steps(record, "section_title"), _steps(record, "section_heading_level")
     urls, captions = (
         _steps(record, "section_image_url"),
@@ -282,7 +321,7 @@ def _wikiweb2m_layout(record: Record) -> list[Part]:
         heading = _line(_scalar(titles[index] if index < len(titles) else None))
         if heading and (index or heading != title):
             level = _scalar_integer(levels[index] if index < len(levels) else None) or 2
-            parts.append("#" * min(max(level, 2), 6) + " " + heading)
+            parts.append(_heading(min(max(level, 2), 6), heading))
         shown = list_of(urls[index]) if urls else []
         said = list_of(captions[index]) if index < len(captions) else []
         for position, url in enumerate(shown):
@@ -296,7 +335,7 @@ def _wikiweb2m_layout(record: Record) -> list[Part]:
     return parts
 
 
-def _wikiweb2m(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Item | Left]:
+def _wikiweb2m(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Article | Left]:
     details = _page(_scalar(record.get("page_url")))
     yield from _assemble(_wikiweb2m_layout(record), pictures, details=details)
 

@@ -1,9 +1,10 @@
 """What a published data set's reader is: where its records are, and what a record becomes.
 
 In: one record as published (a row of Parquet or CSV, a JSON object, a text file) and its pictures.
-Out: `Item`s, each the segments of one sample, or `Left`: an item that does not become one, and
-why. A reader is a row of data with two small functions; finding files, joining pictures, limits,
-keys, licences and accounts are the business of `pipelines.published`.
+Out: `Item`s, each the segments of one sample, `Article`s, each cut into as many as it takes, or
+`Left`: an item that does not become one, and why. A reader is a row of data with two small
+functions; finding files, joining pictures, limits, sequences, keys, licences and accounts are the
+business of `pipelines.published`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
 from dsvl_data.outcome import Reason
+from dsvl_data.read.blocks import TextBlock
 from dsvl_data.sample import Image, Segment
 
 #: One record as published. Types are not to be trusted: a caption may be NaN, a box a string.
@@ -63,6 +65,20 @@ class Item:
     language: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
     extras: Mapping[str, str] = field(default_factory=dict)
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """A document of text and pictures, in reading order, of any length.
+
+    Its blocks are text, or a picture with the Markdown that stays below it: a caption, the step
+    that it shows. The pipeline cuts it into sequences that fit the model. The rest is as `Item`'s.
+    """
+
+    blocks: Sequence[TextBlock | tuple[Image, str]]
+    language: str = ""
+    scores: Mapping[str, float] = field(default_factory=dict)
     details: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -137,7 +153,7 @@ class Reader:
     licence: str
     layout: str
     rows: Rows
-    convert: Callable[[Record, Pictures, Choice], Iterator[Item | Left]]
+    convert: Callable[[Record, Pictures, Choice], Iterator[Item | Article | Left]]
     pictures: Callable[[Record], Sequence[str | bytes]] = lambda record: ()
     files: Callable[[Record], Sequence[str]] = lambda record: ()
     images: Literal["inside", "folder", "urls", "none"] = "none"

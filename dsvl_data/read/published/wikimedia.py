@@ -2,7 +2,7 @@
 
 In: an article's JSON, a line of NDJSON within a `.tar.gz`, whose HTML is Parsoid's, and the
 pictures that it shows, known by the addresses of their thumbnails or of the files these were made
-from. Out: the whole article as one interleaved sequence, read as any web page is
+from. Out: the whole article, a picture or none, read as any web page is
 (`read.main_content`, `read.html_blocks`): apparatus left out, tables as Markdown, formulas as
 LaTeX, captions below their pictures.
 """
@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from lxml import etree
 
 from dsvl_data.outcome import DocumentError, Reason
-from dsvl_data.read.blocks import LostBlock, PictureBlock
+from dsvl_data.read.blocks import LostBlock, PictureBlock, TextBlock
 from dsvl_data.read.html_blocks import read_blocks
 from dsvl_data.read.main_content import main_content
 from dsvl_data.read.pictures import to_image
@@ -30,11 +30,11 @@ from dsvl_data.read.published.fields import (
     required_text,
     text_of,
 )
-from dsvl_data.read.published.reader import Choice, Item, Left, Pictures, Reader, Record, Rows
+from dsvl_data.read.published.reader import Article, Choice, Left, Pictures, Reader, Record, Rows
 from dsvl_data.read.svg_pictures import draw_svg
 from dsvl_data.render.inline import escape
 from dsvl_data.render.parse import parse_markup
-from dsvl_data.sample import Image, Segment, Text
+from dsvl_data.sample import Image
 
 _IMAGE = re.compile(r"<img\b[^>]{0,4000}?\bsrc\s*=\s*(?:\"([^\"]*)\"|'([^']*)')", re.IGNORECASE)
 _LANGUAGE = re.compile(r"[a-z]{2,3}\Z")
@@ -66,7 +66,7 @@ def _pictures(record: Record) -> Sequence[str]:
     return [name for address in _addresses(record) for name in _names(address)]
 
 
-def _convert(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Item | Left]:
+def _convert(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Article | Left]:
     namespace = integer_of(object_of(record.get("namespace")).get("identifier"))
     if namespace:
         raise DocumentError(Reason.NAVIGATION, f"of the namespace {namespace}: no article")
@@ -74,40 +74,24 @@ def _convert(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Ite
     markup = required_text(object_of(record.get("article_body")), "html")
     album = _Album(record, pictures, choice.thresholds)
     root = main_content(parse_markup(markup)).root
-    parts: list[str | Image] = [f"# {escape(title)}"]
+    blocks: list[TextBlock | tuple[Image, str]] = [TextBlock("heading", f"# {escape(title)}", 1)]
     for block in read_blocks(root, load=album.load, draw=album.draw):
         if isinstance(block, LostBlock):
             yield Left(block.reason, block.name, block.detail)
         elif isinstance(block, PictureBlock):
-            parts.append(album.image(block.data))
-            parts += [block.caption] if block.caption else []
+            blocks.append((album.image(block.data), block.caption))
         else:
-            parts.append(block.markdown)
-    if len(parts) == 1:
+            blocks.append(block)
+    if len(blocks) == 1:
         raise DocumentError(Reason.NO_TEXT, "an article without text")
-    if not any(isinstance(part, Image) for part in parts):
-        raise DocumentError(Reason.NO_PICTURE, "none that the article shows could be had")
     language = text_of(object_of(record.get("in_language")).get("identifier"))
     licences = [text_of(licence.get("identifier")) for licence in objects_of(record.get("license"))]
     details = {"page": text_of(record.get("url")), "licence": ", ".join(filter(None, licences))}
-    yield Item(
-        _segments(parts),
+    yield Article(
+        blocks,
         language if _LANGUAGE.match(language) else "",
         details={name: value for name, value in details.items() if value},
     )
-
-
-def _segments(parts: Sequence[str | Image]) -> list[Segment]:
-    segments: list[Segment] = []
-    for part in parts:
-        last = segments[-1] if segments else None
-        if isinstance(part, Image):
-            segments.append(part)
-        elif isinstance(last, Text):
-            segments[-1] = Text(f"{last.text}\n\n{part}")
-        else:
-            segments.append(Text(part))
-    return segments
 
 
 class _Album:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dsvl_data.outcome import DocumentError, Reason
-from dsvl_data.read.published.reader import Choice, Item, Left, Reader
+from dsvl_data.read.blocks import TextBlock
+from dsvl_data.read.published.reader import Article, Choice, Item, Left, Reader
 from dsvl_data.sample import Image, Text
 
 
@@ -62,13 +63,13 @@ def convert(
     store: Store | None = None,
     variant: str = "",
     **thresholds: float,
-) -> list[Item | Left]:
+) -> list[Item | Article | Left]:
     """What a record becomes; a `DocumentError` is a `Left` without an item, as in the ledger."""
     names = list(reader.pictures(record))
     files = list(reader.files(record))
     variants = {variant: 1.0} if variant else reader.variants
     choice = Choice(variants, 0.0, {**reader.thresholds, **thresholds})
-    results: list[Item | Left] = []
+    results: list[Item | Article | Left] = []
     try:
         for result in reader.convert(record, _Listed(names, files, store or Store()), choice):
             results.append(result)
@@ -77,16 +78,31 @@ def convert(
     return results
 
 
-def shape(item: Item | Left) -> list[str | bytes]:
-    """An item's segments: texts, and pictures by their bytes."""
-    assert isinstance(item, Item), item
-    return [s.text if isinstance(s, Text) else s.data for s in item.segments]
+def shape(item: Item | Article | Left) -> list[str | bytes]:
+    """Texts, and pictures by their bytes: an item's segments, or all of an article."""
+    if isinstance(item, Item):
+        return [s.text if isinstance(s, Text) else s.data for s in item.segments]
+    assert isinstance(item, Article), item
+    shown: list[str | bytes] = []
+    for block in item.blocks:
+        if not isinstance(block, TextBlock):
+            shown.append(block[0].data)
+        text = block.markdown if isinstance(block, TextBlock) else block[1]
+        if text and shown and isinstance(shown[-1], str):
+            shown[-1] = f"{shown[-1]}\n\n{text}"
+        elif text:
+            shown.append(text)
+    return shown
 
 
-def reasons(results: list[Item | Left]) -> list[tuple[str, str]]:
+def reasons(results: list[Item | Article | Left]) -> list[tuple[str, str]]:
     """Why things were left, with the item's name."""
     return [(str(r.reason), r.item) for r in results if isinstance(r, Left)]
 
 
-def items(results: list[Item | Left]) -> list[Item]:
+def items(results: list[Item | Article | Left]) -> list[Item]:
     return [r for r in results if isinstance(r, Item)]
+
+
+def articles(results: list[Item | Article | Left]) -> list[Article]:
+    return [r for r in results if isinstance(r, Article)]

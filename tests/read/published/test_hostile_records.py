@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dsvl_data.outcome import Reason
 from dsvl_data.read.published import charts, interleaved, screens, webcode, wikimedia
-from dsvl_data.read.published.reader import Item, Left
+from dsvl_data.read.published.reader import Article, Item, Left
 from tests.read.published.records import Store, convert, png
 
 RED = png(1, 120, 100)
@@ -111,7 +111,7 @@ def test_every_reader_has_a_sound_record_here() -> None:
     assert set(RECORDS) == set(READERS)
     for name, record in RECORDS.items():
         results = convert(READERS[name], record, STORE)
-        assert any(isinstance(result, Item) for result in results), (name, results)
+        assert any(isinstance(result, Item | Article) for result in results), (name, results)
 
 
 def _places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -160,11 +160,13 @@ def test_a_field_of_any_type_anywhere_in_a_record_is_told(name: str) -> None:
                 _check(results)
 
 
-def _check(results: list[Item | Left]) -> None:
+def _check(results: list[Item | Article | Left]) -> None:
     for result in results:
         if isinstance(result, Left):
             assert isinstance(result.reason, Reason)
             assert result.reason is not Reason.ERROR
+        elif isinstance(result, Article):
+            assert result.blocks
         else:
             assert result.segments
 

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
+from dsvl_data.read.blocks import TextBlock
 from dsvl_data.read.published.interleaved import READERS
 from dsvl_data.read.tfrecord import parse_example
 from tests.read.published.protobuf import sequence_example
-from tests.read.published.records import Store, convert, items, png, reasons, shape
+from tests.read.published.records import Store, articles, convert, png, reasons, shape
 
 RED, BLUE, GREEN = png(1), png(2), png(3)
 MMC4, OBELICS = READERS["mmc4"], READERS["obelics"]
@@ -49,7 +50,7 @@ def test_mmc4_puts_each_image_before_its_sentence_and_several_at_one_in_their_or
         GREEN,
         "They grow in shade. Water them often.",
     ]
-    (found,) = items([item])
+    (found,) = articles([item])
     assert found.details == {"page": "http://garden.example/ferns.html"}
     assert found.language == "en"
     assert found.scores["matched_sim"] == pytest.approx(0.3)
@@ -72,21 +73,31 @@ def test_one_bad_image_goes_and_the_document_stays() -> None:
     store = Store({"a.jpg": RED, "b.jpg": b"", "http://pictures.example/b": BLUE})
     results = convert(MMC4, _mmc4(), store)
     assert reasons(results) == [("bad_image", "b.jpg"), ("missing_image", "c.jpg")]
-    assert shape(items(results)[0]) == [
+    assert shape(articles(results)[0]) == [
         "Ferns have no flowers.",
         RED,
         "They grow in shade. Water them often.",
     ]
 
 
-def test_a_document_that_loses_all_its_images_is_left_with_their_reasons() -> None:
-    assert reasons(convert(MMC4, _mmc4())) == [
+def test_a_document_that_loses_all_its_images_is_one_of_text() -> None:
+    results = convert(MMC4, _mmc4())
+    assert reasons(results) == [
         ("missing_image", "b.jpg"),
         ("missing_image", "a.jpg"),
         ("missing_image", "c.jpg"),
     ]
-    assert reasons(convert(MMC4, _mmc4(image_info=[]))) == [("no_picture", "")]
+    text = "Ferns have no flowers. They grow in shade. Water them often."
+    assert [shape(each) for each in articles(results)] == [[text]]
+    assert [shape(each) for each in convert(MMC4, _mmc4(image_info=[]))] == [[text]]
     assert reasons(convert(MMC4, _mmc4(image_info=[], text_list=[]))) == [("no_text", "")]
+
+
+def test_a_picture_and_the_sentence_it_is_matched_to_are_one_block() -> None:
+    store = Store({"a.jpg": RED, "b.jpg": BLUE, "c.jpg": GREEN})
+    (article,) = articles(convert(MMC4, _mmc4(), store))
+    below = [block[1] for block in article.blocks if isinstance(block, tuple)]
+    assert below == ["Ferns have no flowers.", "", "They grow in shade. Water them often."]
 
 
 def test_images_below_the_recipes_similarity_are_left() -> None:
@@ -94,8 +105,8 @@ def test_images_below_the_recipes_similarity_are_left() -> None:
     store = Store({"a.jpg": RED, "b.jpg": BLUE})
     results = convert(MMC4, _mmc4(image_info=images), store, min_similarity=0.24)
     assert reasons(results) == [("low_similarity", "a.jpg")]
-    assert RED not in shape(items(results)[0])
-    assert items(results)[0].scores["matched_sim"] == pytest.approx(0.25)
+    assert RED not in shape(articles(results)[0])
+    assert articles(results)[0].scores["matched_sim"] == pytest.approx(0.25)
 
 
 @pytest.mark.parametrize("index", [7, -1, None, "x", math.nan, True])
@@ -103,7 +114,7 @@ def test_an_image_matched_to_no_sentence_is_left(index: Any) -> None:
     images = [_image("a", index), _image("b", 1.0), {"matched_text_index": 0}, 5]
     results = convert(MMC4, _mmc4(image_info=images), Store({"a.jpg": RED, "b.jpg": BLUE}))
     assert reasons(results) == [("bad_record", "a.jpg"), ("bad_record", ""), ("bad_record", "")]
-    assert shape(items(results)[0])[1] == BLUE
+    assert shape(articles(results)[0])[1] == BLUE
 
 
 @pytest.mark.parametrize("changes", [{"text_list": None}, {"text_list": "x"}, {"image_info": {}}])
@@ -115,7 +126,7 @@ def test_a_sentence_that_is_no_text_is_told_and_unfit_characters_go() -> None:
     sentences = ["A\x00 lone \ud800half.", math.nan, "End."]
     results = convert(MMC4, _mmc4(text_list=sentences), Store({"b.jpg": BLUE}))
     assert ("bad_record", "sentence 1") in reasons(results)
-    assert shape(items(results)[0]) == [BLUE, "A lone half. End."]
+    assert shape(articles(results)[0]) == [BLUE, "A lone half. End."]
 
 
 def _obelics(images: list[Any], texts: list[Any], general: str | None = None) -> dict[str, Any]:
@@ -134,7 +145,7 @@ def test_obelics_keeps_the_order_of_images_and_texts() -> None:
     record = _obelics(["http://a", None, "http://b"], [None, "Moss.\n\nMore.", None])
     (item,) = convert(OBELICS, record, Store({"http://a": RED, "http://b": BLUE}))
     assert shape(item) == [RED, "Moss.\n\nMore.", BLUE]
-    assert items([item])[0].details == {"page": "https://garden.example/moss"}
+    assert articles([item])[0].details == {"page": "https://garden.example/moss"}
 
 
 def test_obelics_pages_merged_from_several_are_as_many_documents() -> None:
@@ -153,8 +164,8 @@ def test_obelics_of_unequal_lengths_or_types_is_told() -> None:
     assert reasons(results) == [
         ("bad_record", "position 0"),
         ("bad_record", "position 1"),
-        ("no_picture", ""),
     ]
+    assert [shape(each) for each in articles(results)] == [["Text."]]
 
 
 def _wikihow() -> dict[str, Any]:
@@ -189,7 +200,7 @@ def test_wikihow_shows_a_picture_above_its_step_and_numbers_each_methods_steps()
     store = Store({"7_0_0.png": RED, "https://www.wikihow.example/1_0.jpg": BLUE})
     results = convert(WIKIHOW, _wikihow(), store)
     assert reasons(results) == [("missing_image", "7_0_1.png")]
-    item = items(results)[0]
+    item = articles(results)[0]
     assert shape(item) == [
         "# How to Pot a Fern\n\nIt takes ten minutes.\n\n## In a Clay Pot",
         RED,
@@ -200,13 +211,20 @@ def test_wikihow_shows_a_picture_above_its_step_and_numbers_each_methods_steps()
     assert item.details == {"image_licences": "Creative Commons"}
 
 
+def test_wikihow_headings_are_blocks_and_a_step_stays_with_its_picture() -> None:
+    (article,) = articles(convert(WIKIHOW, _wikihow(), Store({"7_0_0.png": RED})))
+    assert [b.level if isinstance(b, TextBlock) else b[1] for b in article.blocks] == [
+        1, 0, 2, "1. **Soak the pot.** Leave it in water.", 0, 2, 0,
+    ]  # fmt: skip
+
+
 def test_wikihow_of_another_shape_is_told_part_by_part() -> None:
     record = _wikihow()
     record["methods"][0]["steps"] = None
     record["methods"][1]["steps"].insert(0, "Step")
     results = convert(WIKIHOW, record, Store({"7_1_0.png": RED}))
     assert reasons(results) == [("bad_record", "method 0"), ("bad_record", "method 1, step 1")]
-    assert RED in shape(items(results)[0])
+    assert RED in shape(articles(results)[0])
     assert reasons(convert(WIKIHOW, {"goal": math.nan})) == [("bad_record", "")]
     assert reasons(convert(WIKIHOW, {"goal": " ", "methods": []})) == [("no_text", "")]
 
@@ -241,18 +259,20 @@ def test_wikiweb2m_sections_are_headed_and_their_pictures_have_the_pages_caption
         GREEN,
         "A bog\n\nSome like bogs.",
     ]
-    assert items([item])[0].details == {"page": "https://en.wikipedia.org/wiki/Ferns"}
+    assert articles([item])[0].details == {"page": "https://en.wikipedia.org/wiki/Ferns"}
 
 
 def test_wikiweb2m_loses_a_caption_with_its_picture() -> None:
     results = convert(WIKIWEB2M, _wikiweb2m(), Store({"http://w/a.jpg": RED}))
     assert [reason for reason, _ in reasons(results)] == ["missing_image", "missing_image"]
-    assert "A bog" not in " ".join(map(str, shape(items(results)[0])))
+    assert "A bog" not in " ".join(map(str, shape(articles(results)[0])))
 
 
-def test_wikiweb2m_pages_without_pictures_or_of_another_shape_are_left() -> None:
+def test_wikiweb2m_pages_without_pictures_are_text_and_of_another_shape_are_left() -> None:
     bare = _wikiweb2m(section_image_url=[[], [], []])
-    assert reasons(convert(WIKIWEB2M, bare)) == [("no_picture", "")]
+    assert str(shape(convert(WIKIWEB2M, bare)[0])[0]).startswith("# Ferns\n\nFerns are plants.")
+    headed = _wikiweb2m(section_image_url=[[], [], []], section_text=[[b""], [b""], [b""]])
+    assert reasons(convert(WIKIWEB2M, headed)) == [("no_text", "")]
     assert reasons(convert(WIKIWEB2M, _wikiweb2m(section_image_url=[[]]))) == [("bad_record", "")]
     assert reasons(convert(WIKIWEB2M, {})) == [("bad_record", "")]
 
