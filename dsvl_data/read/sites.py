@@ -19,8 +19,8 @@ from typing import IO, Protocol, cast
 from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
-from dsvl_data.read.archives import list_documents, read_bytes, tar_members
-from dsvl_data.read.zips import MAX_MEMBERS, ZipArchive
+from dsvl_data.read.archives import list_documents, printable, read_bytes, tar_members
+from dsvl_data.read.zips import MAX_MEMBERS, ZipArchive, member_name
 
 #: One file of a site; larger ones are left aside as if they were not there.
 MAX_FILE_BYTES = 20_000_000
@@ -145,17 +145,18 @@ def _zip_members(ref: DocumentRef, suffixes: tuple[str, ...]) -> Iterator[Docume
         detail = f"{len(infos)} members, {size} bytes: unpack it"
         yield replace(ref, meta={"reason": str(Reason.TOO_LARGE), "detail": detail})
         return
-    for info in sorted(infos, key=lambda info: info.filename):
-        if info.filename.lower().endswith(suffixes) and not info.is_dir():
-            name = info.filename.encode("utf-8", "backslashreplace").decode()
-            meta = {"member": info.filename}
-            yield replace(ref, uri=f"{ref.uri}!{name}", size=info.file_size, meta=meta)
+    # A name that leads out is listed too: its reading fails with that reason.
+    for info in sorted(infos, key=member_name):
+        member = member_name(info)
+        if member.lower().endswith(suffixes) and not info.is_dir():
+            uri = f"{ref.uri}!{printable(member)}"
+            yield replace(ref, uri=uri, size=info.file_size, meta={"member": member})
 
 
 @lru_cache(maxsize=1)
 def _zip(path: str) -> ZipArchive:
     try:
-        return ZipArchive(storage.read_bytes(path))
+        return ZipArchive(storage.read_bytes(path), whole=False)
     except OSError as error:
         raise DocumentError(Reason.UNREADABLE, f"{path}: {error}") from error
 

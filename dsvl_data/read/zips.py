@@ -30,10 +30,12 @@ class ZipArchive:
 
     Raises `DocumentError`: `BAD_ARCHIVE` (truncated, damaged, the same name twice),
     `ARCHIVE_BOMB` (too many members, too much declared, members that overlap), `UNSAFE_PATH`
-    (a name that leads out of the archive), `ENCRYPTED` (a password).
+    (a name that leads out of the archive), `ENCRYPTED` (a password). With `whole` false, a name
+    that leads out costs that member alone: it is none of `names`, nor `in` the archive, and
+    `UNSAFE_PATH` is raised when it is read (by `member_name`).
     """
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, *, whole: bool = True) -> None:
         self._data = data
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
@@ -45,14 +47,21 @@ class ZipArchive:
         if len(infos) > MAX_MEMBERS:
             raise DocumentError(Reason.ARCHIVE_BOMB, f"{len(infos)} members")
         self._members: dict[str, zipfile.ZipInfo] = {}
+        self._unsafe: dict[str, DocumentError] = {}
         for info in infos:
-            check_member_name(info.orig_filename)
+            name = member_name(info)
+            try:
+                check_member_name(name)
+            except DocumentError as error:
+                if whole:
+                    raise
+                self._unsafe[name] = error
             if info.is_dir():
                 continue
-            if info.filename in self._members:
-                raise DocumentError(Reason.BAD_ARCHIVE, f"two members named {info.filename!r}")
+            if name in self._members:
+                raise DocumentError(Reason.BAD_ARCHIVE, f"two members named {name!r}")
             _check_sizes(info)
-            self._members[info.filename] = info
+            self._members[name] = info
         total = sum(info.file_size for info in infos)
         if total > MAX_TOTAL_BYTES or (total > 2 * SMALL_BYTES and total > MAX_RATIO * len(data)):
             raise DocumentError(Reason.ARCHIVE_BOMB, f"{total} bytes from {len(data)}")
@@ -61,13 +70,15 @@ class ZipArchive:
     @property
     def names(self) -> list[str]:
         """The names of the members, in the archive's order, folders left out."""
-        return list(self._members)
+        return [name for name in self._members if name not in self._unsafe]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._members
+        return name in self._members and name not in self._unsafe
 
     def read(self, name: str) -> bytes:
         """Inflate one member. Raises `KeyError` when there is none, `DocumentError` as above."""
+        if name in self._unsafe:
+            raise self._unsafe[name]
         info = self._members[name]
         if info.flag_bits & _ENCRYPTED:
             raise DocumentError(Reason.ENCRYPTED, f"{name} has a password")
@@ -104,6 +115,11 @@ class ZipArchive:
             if info.header_offset < end:
                 raise DocumentError(Reason.ARCHIVE_BOMB, f"{info.filename} overlaps another member")
             end = self._start(info) + info.compress_size
+
+
+def member_name(info: zipfile.ZipInfo) -> str:
+    """Return a member's name, whole: `ZipInfo` cuts it off at a NUL."""
+    return info.orig_filename if "\0" in info.orig_filename else info.filename
 
 
 def check_member_name(name: str) -> None:

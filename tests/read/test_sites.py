@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dsvl_data.outcome import DocumentError
+from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
 from dsvl_data.read.sites import list_pages, read_page, site_of
 
@@ -86,3 +86,17 @@ def test_damaged_zips_are_told(tmp_path: Path) -> None:
     with pytest.raises(DocumentError) as caught:
         read_page(found)
     assert str(caught.value.reason) == "bad_archive"
+
+
+def test_a_member_that_leads_out_of_a_zip_fails_alone(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "site.zip", "w") as archive:
+        for name in ("a.html", "../up.html", "../up.css", "b.html"):
+            archive.writestr(name, f"<p>{name}")
+    refs = {ref.uri: ref for ref in listed(tmp_path)}
+    assert sorted(refs) == ["site.zip!../up.html", "site.zip!a.html", "site.zip!b.html"]
+    for name in ("a.html", "b.html"):
+        assert read_page(refs[f"site.zip!{name}"]) == f"<p>{name}".encode()
+    assert site_of(refs["site.zip!a.html"]).read("../up.css") is None
+    with pytest.raises(DocumentError) as caught:
+        read_page(refs["site.zip!../up.html"])
+    assert caught.value.reason is Reason.UNSAFE_PATH
