@@ -53,6 +53,9 @@ def open_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Pillow.Image:
             picture = Pillow.open(io.BytesIO(data), formats=_FORMATS)
     except Pillow.DecompressionBombError as error:
         raise DocumentError(Reason.IMAGE_BOMB, str(error)) from error
+    except Pillow.UnidentifiedImageError as error:
+        # Its message names the buffer by its address, which is another one each time.
+        raise DocumentError(Reason.BAD_IMAGE, "no image, or of an unknown format") from error
     except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise DocumentError(Reason.BAD_IMAGE, f"no image: {error}") from error
     width, height = picture.size

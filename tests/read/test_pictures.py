@@ -200,3 +200,12 @@ def test_what_is_no_picture(data: bytes, reason: Reason) -> None:
     with pytest.raises(DocumentError) as error:
         to_image(data)
     assert error.value.reason is reason
+
+
+def test_what_is_said_of_bytes_is_the_same_each_time() -> None:
+    said = set()
+    for _ in range(2):
+        with pytest.raises(DocumentError) as error:
+            to_image(b"<html>404 Not Found</html>")
+        said.add(error.value.detail)
+    assert said == {"no image, or of an unknown format"}
