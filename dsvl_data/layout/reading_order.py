@@ -84,45 +84,45 @@ def reading_order(
     if not texts:
         return []
     order = [index for _, _, index in sorted(zip(ends, texts, range(len(texts)), strict=True))]
-    corners = _relative([ends[index] for index in order])
-    words = [
-        _stroke(texts[index], quad, oriented) for index, quad in zip(order, corners, strict=True)
-    ]
+    frame = _frame(ends)
+    words = [_stroke(texts[index], ends[index], frame, oriented) for index in order]
     chains = _chains(_successors(words, _word_score, _WORD_TURN, _WORD_RATIO, _WORD_GAP[1] / 2))
     lines = [
         _joined([words[index] for index in chain]) if len(chain) > 1 else words[chain[0]]
         for chain in chains
     ]
     blocks = _chains(_successors(lines, _line_score, _LINE_TURN, _LINE_RATIO, _LINE_GAP[1] / 2))
+    members = [[order[word] for word in chain] for chain in chains]
     found = []
-    for number, block in enumerate(_block_order(blocks, lines, chains, corners)):
+    for number, block in enumerate(_block_order(blocks, lines, members, ends, frame)):
         for line in blocks[block]:
-            members = [order[word] for word in chains[line]]
-            if len(members) > 1 and _runs_left([texts[index] for index in members]):
-                members.reverse()
-            found.append(Line(tuple(members), number, lines[line].vertical))
+            inside = members[line]
+            if len(inside) > 1 and _runs_left([texts[index] for index in inside]):
+                inside.reverse()
+            found.append(Line(tuple(inside), number, lines[line].vertical))
     return found
 
 
-def _relative(ends: Sequence[Ends]) -> list[Ends]:
-    """Move and scale points so that all lie between 0 and 1 and the longer side is 1."""
+class _Frame(NamedTuple):
+    """What texts cover. Relative to it, points lie between 0 and 1, and the longer side is 1."""
+
+    left: float
+    top: float
+    extent: float
+
+
+def _frame(ends: Sequence[Ends]) -> _Frame:
     xs, ys = zip(*chained.from_iterable(ends), strict=True)
     x0, y0 = min(xs), min(ys)
-    extent = max(max(xs) - x0, max(ys) - y0) or 1.0
-    return [
-        (
-            ((ax - x0) / extent, (ay - y0) / extent),
-            ((bx - x0) / extent, (by - y0) / extent),
-            ((cx - x0) / extent, (cy - y0) / extent),
-            ((dx - x0) / extent, (dy - y0) / extent),
-        )
-        for (ax, ay), (bx, by), (cx, cy), (dx, dy) in ends
-    ]
+    return _Frame(x0, y0, max(max(xs) - x0, max(ys) - y0) or 1.0)
 
 
-def _stroke(text: str, corners: Ends, oriented: bool) -> _Stroke:
+def _stroke(text: str, corners: Ends, frame: _Frame, oriented: bool) -> _Stroke:
     """Find out which way a text runs, from its outline and its characters."""
+    x0, y0, extent = frame
     (ax, ay), (bx, by), (cx, cy), (dx, dy) = corners
+    ax, bx, cx, dx = (ax - x0) / extent, (bx - x0) / extent, (cx - x0) / extent, (dx - x0) / extent
+    ay, by, cy, dy = (ay - y0) / extent, (by - y0) / extent, (cy - y0) / extent, (dy - y0) / extent
     along_x, along_y = (bx + cx - ax - dx) / 2, (by + cy - ay - dy) / 2
     down_x, down_y = (cx + dx - ax - bx) / 2, (cy + dy - ay - by) / 2
     # Not `hypot`: a square root is rounded in the same way on every machine.
@@ -295,8 +295,9 @@ def _joined(chain: Sequence[_Stroke]) -> _Stroke:
 def _block_order(
     blocks: Sequence[Sequence[int]],
     lines: Sequence[_Stroke],
-    chains: Sequence[Sequence[int]],
-    corners: Sequence[Ends],
+    members: Sequence[Sequence[int]],
+    ends: Sequence[Ends],
+    frame: _Frame,
 ) -> list[int]:
     """Order blocks by cutting the picture at gaps, across first, then down."""
     if len(blocks) == 1:
@@ -310,12 +311,13 @@ def _block_order(
             height = sum([lines[line].height for line in block]) / len(block)
         if uy:
             points = [
-                (x * ux + y * uy, y * ux - x * uy)
+                ((x - frame.left) / frame.extent, (y - frame.top) / frame.extent)
                 for line in block
-                for word in chains[line]
-                for x, y in corners[word]
+                for text in members[line]
+                for x, y in ends[text]
             ]
-            xs, ys = [x for x, _ in points], [y for _, y in points]
+            xs = [x * ux + y * uy for x, y in points]
+            ys = [y * ux - x * uy for x, y in points]
             left, top, right, bottom = min(xs), min(ys), max(xs), max(ys)
         elif len(block) == 1:
             left, top, right, bottom = first.box

@@ -321,21 +321,21 @@ def _box(line: Readable, picture: Image) -> str:
 
 def _region(readable: Sequence[Readable], marks: Sequence[Mark], choice: Choice) -> Readable:
     """Draw a line whose box holds (nearly) nothing but its own text; the largest, if none does."""
-    alone = [
-        line
-        for line in readable
-        if sum([_overlap(line.box, mark.shape) for mark in marks if mark not in line.marks])
-        < _FOREIGN * _size(line.box)
-    ]
+    alone = [line for line in readable if _foreign(line, marks) < _FOREIGN * _size(line.box)]
     if alone:
         return alone[_pick(choice, len(alone), "line")]
     return max(readable, key=lambda line: _size(line.box))
 
 
-def _overlap(box: tuple[float, float, float, float], shape: Shape) -> float:
-    width = min(box[2], shape.right) - max(box[0], shape.left)
-    height = min(box[3], shape.bottom) - max(box[1], shape.top)
-    return width * height if width > 0 and height > 0 else 0.0
+def _foreign(line: Readable, marks: Sequence[Mark]) -> float:
+    """How much of a line's box belongs to other marks than its own."""
+    left, top, right, bottom = line.box
+    area = 0.0
+    for mark in marks:
+        _, x0, y0, x1, y1 = mark.shape
+        if x0 < right and left < x1 and y0 < bottom and top < y1 and mark not in line.marks:
+            area += (min(right, x1) - max(left, x0)) * (min(bottom, y1) - max(top, y0))
+    return area
 
 
 def _size(box: tuple[float, float, float, float]) -> float:
