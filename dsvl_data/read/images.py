@@ -11,6 +11,7 @@ import warnings
 from dataclasses import dataclass
 
 from PIL import Image as Pillow
+from PIL import UnidentifiedImageError
 
 from dsvl_data.outcome import DocumentError, Reason
 
@@ -53,7 +54,7 @@ def open_header(data: bytes, max_pixels: int = MAX_PIXELS) -> Pillow.Image:
             picture = Pillow.open(io.BytesIO(data), formats=_FORMATS)
     except Pillow.DecompressionBombError as error:
         raise DocumentError(Reason.IMAGE_BOMB, str(error)) from error
-    except Pillow.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         # Its message names the buffer by its address, which is another one each time.
         raise DocumentError(Reason.BAD_IMAGE, "no image, or of an unknown format") from error
     except (OSError, ValueError, SyntaxError, EOFError) as error:
