@@ -86,7 +86,8 @@ def list_interleaved(
 def _documents(inputs: Sequence[InputSpec]) -> Iterator[DocumentRef]:
     suffixes = (*_HTML, *_MARKDOWN, *_OTHERS)
     for ref in list_pages(inputs, suffixes=suffixes, column=None):
-        if "reason" not in ref.meta and ref.uri.lower().endswith(".zim") and "!" not in ref.uri:
+        # By its path: one within an archive cannot be opened.
+        if "reason" not in ref.meta and ref.path.lower().endswith(".zim"):
             yield from list_articles(ref)
         else:
             yield ref

@@ -20,6 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from dsvl_data.outcome import DocumentError
 from dsvl_data.pipeline import DocumentRef
+from dsvl_data.read.sites import page_path
 
 WINDOW, WITNESSES = 48, 12
 #: A picture repeats when so many other witnesses show it, and so large a share of them.
@@ -92,7 +93,7 @@ class Neighbours:
                 data = self._read(witness)[:_LOOKED_AT]
             except DocumentError:  # its own reading will say why
                 data = b""
-            page = meta.get("entry") or meta.get("member") or uri.rpartition("!")[2]
+            page = meta.get("entry") or meta.get("member") or page_path(uri, path)
             yield uri, frozenset(picture_name(page, each) for each in _pictures(data))
 
 

@@ -65,10 +65,23 @@ def site_of(ref: DocumentRef) -> Site:
         return _NoSite()
     if "member" in ref.meta:
         return _ZipSite(ref.path, ref.meta["member"])
-    file, mark, member = ref.uri.partition("!")
-    if mark and ref.path.lower().endswith(".tar"):
-        return _TarSite(ref.path, member)
-    return _Folder(ref.path.removesuffix(file).rstrip("/"), file.removesuffix(".gz"))
+    page = page_path(ref.uri, ref.path)
+    if page != ref.uri:
+        return _TarSite(ref.path, page)
+    return _Folder(ref.path.removesuffix(page).rstrip("/"), page.removesuffix(".gz"))
+
+
+def page_path(uri: str, path: str) -> str:
+    """Return where a listed page lies within the tar at `path`, or in its input's folder.
+
+    A `!` parts a tar from its member; in any other place it belongs to a name.
+    """
+    if path.lower().endswith(".tar"):
+        end = len(uri)
+        while (end := uri.rfind("!", 0, end)) >= 0:
+            if f"/{printable(path)}".endswith(f"/{uri[:end]}"):
+                return uri[end + 1 :]
+    return uri
 
 
 class _NoSite:

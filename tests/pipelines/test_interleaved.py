@@ -108,27 +108,27 @@ def test_bytes_that_are_no_text_are_no_page(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["folder", "tar", "zip", "zim", "epub", "markdown"])
 def test_every_kind_of_document_finds_its_own_pictures(kind: str, tmp_path: Path) -> None:
+    folder = tmp_path / "oh!no"  # the mark of a member, but here it is of no archive
+    folder.mkdir()
     picture = png(3)
     page = f"<html><body><h1>T</h1>{PROSE}<img src='img/p.png'></body></html>"
     if kind == "folder":
-        write(tmp_path, {"x.html": page, "img/p.png": picture})
+        write(folder, {"x.html": page, "img/p.png": picture})
     elif kind == "markdown":
         text = "# T\n\n" + "The tide came in twice a day. " * 9 + "\n\n![](img/p.png)\n"
-        write(tmp_path, {"x.md": text, "img/p.png": picture})
+        write(folder, {"x.md": text, "img/p.png": picture})
     elif kind == "tar":
-        with tarfile.open(tmp_path / "x.tar", "w") as archive:
+        with tarfile.open(folder / "x.tar", "w") as archive:
             for name, data in (("s/x.html", page.encode()), ("s/img/p.png", picture)):
                 member = tarfile.TarInfo(name)
                 member.size = len(data)
                 archive.addfile(member, io.BytesIO(data))
     elif kind == "zip":
-        (tmp_path / "x.zip").write_bytes(make_zip({"s/x.html": page, "s/img/p.png": picture}))
+        (folder / "x.zip").write_bytes(make_zip({"s/x.html": page, "s/img/p.png": picture}))
     elif kind == "zim":
-        write_zim(
-            tmp_path / "x.zim", [("x", "text/html", page), ("img/p.png", "image/png", picture)]
-        )
+        write_zim(folder / "x.zim", [("x", "text/html", page), ("img/p.png", "image/png", picture)])
     else:
-        (tmp_path / "x.epub").write_bytes(
+        (folder / "x.epub").write_bytes(
             make_epub({"c.xhtml": f"<h1>T</h1>{PROSE}<img src='img/p.png' alt=''/>"},
                       files={"OEBPS/img/p.png": picture})
         )  # fmt: skip

@@ -100,3 +100,28 @@ def test_a_member_that_leads_out_of_a_zip_fails_alone(tmp_path: Path) -> None:
     with pytest.raises(DocumentError) as caught:
         read_page(refs["site.zip!../up.html"])
     assert caught.value.reason is Reason.UNSAFE_PATH
+
+
+@pytest.mark.parametrize("kind", ["folder", "tar", "zip"])
+def test_an_exclamation_mark_in_a_name_parts_nothing(tmp_path: Path, kind: str) -> None:
+    where = tmp_path / "in!put" / "oh!no"
+    where.mkdir(parents=True)
+    files = {"a!b/page!.html": b"<p>page", "a!b/style.css": b"p {}"}
+    if kind == "folder":
+        (where / "a!b").mkdir()
+        for name, data in files.items():
+            (where / name).write_bytes(data)
+    elif kind == "tar":
+        with tarfile.open(where / "what!.tar", "w") as tar:
+            for name, data in files.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    else:
+        with zipfile.ZipFile(where / "what!.zip", "w") as archive:
+            for name, data in files.items():
+                archive.writestr(name, data)
+    (found,) = listed(tmp_path / "in!put")
+    site = site_of(found)
+    assert site.page == ("oh!no/" if kind == "folder" else "") + "a!b/page!.html"
+    assert site.read(site.page.replace("page!.html", "style.css")) == b"p {}"
