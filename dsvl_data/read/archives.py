@@ -61,7 +61,7 @@ def list_documents(
     so is each such member of an uncompressed tar. With `column`, each row of a JSON-lines or
     Parquet file is one too: the string (or bytes) in that field. All but Parquet and tars may
     be packed by gzip or zstd (`.gz`, `.zst` after the name). Raises `InputError` when an
-    input is missing, lacks the column, or shares document ids with another input.
+    input is missing, has no file with the column, or shares document ids with another input.
     """
     datasets = [spec.dataset for spec in inputs]
     seen: set[tuple[str, str]] = set()
@@ -219,6 +219,7 @@ def _documents(
     spec: InputSpec, suffixes: tuple[str, ...], column: str | None
 ) -> Iterator[DocumentRef]:
     rows = () if column is None else (*_JSON_LINES, *_PARQUET)
+    has_rows, lacking = False, ""
     for file in list_files(spec):
         name = file.relative.lower()
         bare, packing = packing_of(name)
@@ -234,14 +235,26 @@ def _documents(
             meta = {packing: True} if packing else {}
             yield _ref(spec, file, "", 0, file.size, **meta)
         elif column is not None and bare.endswith(_JSON_LINES):
+            has_rows = True  # whether they have the field is not known before they are read
             yield from _line_refs(spec, file, column)
         elif column is not None and name.endswith(_PARQUET):
-            yield from _parquet_refs(spec, file, column)
+            try:
+                yield from _parquet_refs(spec, file, column)
+                has_rows = True
+            except DocumentError as error:
+                if error.reason is Reason.BAD_RECORD:
+                    lacking = lacking or error.detail
+                yield _failed(spec, file, error.reason, error.detail)
         elif name.endswith(".zip") or _compressed(name, (*suffixes, *rows)):
             detail = (
                 f"{file.relative}: this compression is not read; decompress it, or use gzip or zstd"
             )
             yield _failed(spec, file, Reason.UNREADABLE, detail)
+    if lacking and not has_rows:  # no stray file, but an option that is wrong
+        raise InputError(
+            f"no file of {spec.path!r} has the column that the option `column` names: {lacking}; "
+            "set `column` among the pipeline's options in the recipe"
+        )
 
 
 def _is_zstd(path: str) -> bool:
@@ -298,18 +311,20 @@ def _tar_refs(
 
 
 def _parquet_refs(spec: InputSpec, file: StoredFile, column: str) -> Iterator[DocumentRef]:
+    """Raises `DocumentError`, before the first row: `BAD_ARCHIVE`; `BAD_RECORD`, no such column."""
     try:
         with closing(_open(file.path)) as source, pq.ParquetFile(source) as table:
             schema, metadata = table.schema_arrow, table.metadata
     except (pa.ArrowException, OSError) as error:
-        yield _failed(spec, file, Reason.BAD_ARCHIVE, f"{file.relative}: {error}")
-        return
+        raise DocumentError(Reason.BAD_ARCHIVE, f"{file.relative}: {error}") from error
     if column not in schema.names:
-        columns = ", ".join(schema.names)
-        raise InputError(f"{file.path} has no column {column!r}; its columns are: {columns}")
+        columns = ", ".join(schema.names)[:1000]
+        detail = f"{file.relative} has no column {column!r}; its columns are: {columns}"
+        raise DocumentError(Reason.BAD_RECORD, detail)
     kind = schema.field(column).type
     if not (_is_text(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)):
-        raise InputError(f"column {column!r} of {file.path} holds {kind}, not text or bytes")
+        detail = f"column {column!r} of {file.relative} holds {kind}, not text or bytes"
+        raise DocumentError(Reason.BAD_RECORD, detail)
     leaf = [metadata.schema.column(i).path for i in range(metadata.num_columns)].index(column)
     number = 0
     for group in range(metadata.num_row_groups):

@@ -288,10 +288,24 @@ def test_parquet_rows_of_text_and_bytes(tmp_path: Path) -> None:
         read_bytes(refs[7])
     assert caught.value.reason is Reason.EMPTY_DOCUMENT
     assert read_bytes(listed(tmp_path, column="b")[55]) == b"55"
-    with pytest.raises(InputError, match="its columns are: t, b, n"):
+    with pytest.raises(InputError, match=r"option `column`.*its columns are: t, b, n"):
         listed(tmp_path, column="absent")
-    with pytest.raises(InputError, match="not text"):
+    with pytest.raises(InputError, match=r"option `column`.*not text"):
         listed(tmp_path, column="n")
+
+
+def test_a_parquet_file_without_the_column_fails_alone(tmp_path: Path) -> None:
+    for name, column in (("a", "other"), ("b", "t"), ("c", "other")):
+        pq.write_table(pa.table({column: ["x"]}), tmp_path / f"{name}.parquet")
+    pq.write_table(pa.table({"t": [1]}), tmp_path / "d.parquet")
+    refs = {ref.uri: ref for ref in listed(tmp_path, column="t")}
+    assert list(refs) == ["a.parquet", "b.parquet#0", "c.parquet", "d.parquet"]
+    assert read_bytes(refs["b.parquet#0"]) == b"x"
+    for name in ("a", "c", "d"):
+        with pytest.raises(DocumentError) as caught:
+            read_bytes(refs[f"{name}.parquet"])
+        assert caught.value.reason is Reason.BAD_RECORD
+        assert "'t'" in caught.value.detail
 
 
 def test_a_broken_parquet_file_is_accounted_for(tmp_path: Path) -> None:
