@@ -1,10 +1,14 @@
 """Published data sets: their records, as downloaded, become samples.
 
 In: the files of data sets that a reader of `dsvl_data.read.published` knows. Out: what the reader
-makes of each record; a record is a document. Pictures keep their published bytes wherever a shard
-can hold them (`dsvl_data.read.pictures`). A picture that is absent or broken, or a record that is
-malformed, costs its own sample and no other. An article of any length is cut into sequences, as
+makes of each record; a record is a document. An article of any length is cut into sequences, as
 `pipelines.interleaved` cuts documents.
+
+Pictures keep their published bytes wherever a shard can hold them (`dsvl_data.read.pictures`).
+They lie in the places that the recipe names or beside the records: in the input's own folder, in
+tars and zips in it, and, where the set names them by their stem and the recipe no place, in a
+folder of it. A picture that is absent or broken, or a record that is malformed, costs its own
+sample and no other.
 """
 
 from __future__ import annotations
@@ -31,7 +35,14 @@ from dsvl_data.pipeline import (
     Settings,
 )
 from dsvl_data.read.archives import printable
-from dsvl_data.read.image_places import Places, checked_name, in_folder
+from dsvl_data.read.image_places import (
+    PACKED,
+    Places,
+    checked_name,
+    in_folder,
+    in_folders_of,
+    is_archive,
+)
 from dsvl_data.read.pictures import to_image
 from dsvl_data.read.published import READERS
 from dsvl_data.read.published.reader import Article, Choice, Item, Left, Reader
@@ -52,7 +63,7 @@ class SetOptions(Settings):
     images: tuple[Annotated[str, PathOption(digested=False)], ...] = Field(
         default=(),
         description="where its pictures are: folders, tars, zips, outputs of img2dataset, globs; "
-        "below the input they are found anyway",
+        "those beside its records, in the input's own folder, are found anyway",
     )
     variants: dict[str, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict,
@@ -112,21 +123,36 @@ def _check_names(what: str, given: Mapping[str, float], known: Mapping[str, floa
 
 
 def check_places(options: PublishedOptions, limits: Limits) -> None:
-    """Refuse image places that are not there."""
+    """Refuse image places that are not there, or that no picture can be read from."""
     for name, chosen in options.sets.items():
         for path in chosen.images:
-            if storage.kind_of(path) == "nothing" or not any(_some(path)):
-                raise UserError(
-                    f"published: sets.{name}.images: nothing is at {path}: check the path "
-                    "(in a recipe, relative ones start at the recipe's folder)"
-                )
+            fault = _fault_of(path)
+            if fault:
+                raise UserError(f"published: sets.{name}.images: {fault}")
 
 
-def _some(path: str) -> Iterator[bool]:
-    if storage.kind_of(path) == "glob":
-        yield from (True for _ in storage.find_files(path))
-    else:
-        yield True
+def _fault_of(place: str) -> str:
+    """What is wrong with an image place; empty for a sound one."""
+    kind = storage.kind_of(place)
+    if kind == "folder":
+        return ""
+    files = [place] if kind == "file" else []
+    if kind == "glob":
+        files = [file.path for file in storage.find_files(place)]
+    if not files:
+        return (
+            f"nothing is at {place}: check the path "
+            "(in a recipe, relative ones start at the recipe's folder)"
+        )
+    packed = next((file for file in files if file.lower().endswith(PACKED)), "")
+    if packed:
+        return (
+            f"pictures in {packed} cannot be read by their position: "
+            "unpack it and name the folder, or pack it as .tar or .zip"
+        )
+    if not any(map(is_archive, files)):
+        return f"{place} is no folder, .tar, .zip, nor a .parquet of img2dataset"
+    return ""
 
 
 def reader_of(dataset: str, options: PublishedOptions) -> Reader:
@@ -176,7 +202,8 @@ def _located(spec: InputSpec, reader: Reader, options: PublishedOptions) -> Iter
         if places.indexed and "reason" not in ref.meta:
             meta |= _found(ref, reader, places)
         yield replace(ref, meta=meta)
-        if "reason" in ref.meta:
+        # A packed tar may hold records: then it is none of pictures.
+        if "reason" in ref.meta or ref.path.lower().endswith(PACKED):
             told.add(ref.path)
     for number, fault in enumerate(places.faults):
         if fault.place not in told:
@@ -269,7 +296,7 @@ class PublishedConverter:
         """Nothing is held."""
 
     def _made(self, document: Document) -> _Made:
-        reader, variants, thresholds, folders = self._set(document.ref.dataset)
+        reader, variants, thresholds, folders, named = self._set(document.ref.dataset)
         made = _Made(reader, [], {"reader": reader.name})
         try:
             record = parse_record(document.ref, document.data, reader.rows)
@@ -280,6 +307,7 @@ class PublishedConverter:
                 folders,
                 self._options.min_side,
                 reader.stems,
+                named,
             )
             choice = Choice(variants, _draw(self._options.seed, document.ref.id), thresholds)
             if len(variants) > 1:
@@ -309,6 +337,7 @@ class PublishedConverter:
                 chosen.variants or reader.variants,
                 {**reader.thresholds, **chosen.thresholds},
                 tuple(path for path in chosen.images if storage.kind_of(path) == "folder"),
+                bool(chosen.images),
             )
         return known
 
@@ -349,6 +378,7 @@ class _Set(NamedTuple):
     variants: Mapping[str, float]
     thresholds: Mapping[str, float]
     folders: tuple[str, ...]
+    named: bool  # whether the recipe names any place of pictures
 
 
 @dataclass(slots=True)
@@ -371,6 +401,7 @@ class _Pictures:
         folders: tuple[str, ...],
         min_side: int,
         stems: bool,
+        named: bool,
     ) -> None:
         meta = document.ref.meta
         self._names, self._files = names, files
@@ -379,6 +410,8 @@ class _Pictures:
         self._folders = (*folders, meta["root"])
         self._limit = int(document.limits.document_mb * 1e6)
         self._min_side, self._stems = min_side, stems
+        # `train_images` beside `train_labels.json`: only where the recipe names no other place.
+        self._deeper = stems and not named
         self._loaded: dict[int, Image] = {}
         #: What was done to a picture, by its number.
         self.changes: dict[int, str] = {}
@@ -415,9 +448,13 @@ class _Pictures:
             return read_span(Span(*located), self._limit)
         if "://" in name:
             raise DocumentError(missing, f"{name[:300]}: was not fetched")
-        checked_name(name)
+        checked = checked_name(name)
         for folder in self._folders:
             span = in_folder(folder, name, stems=self._stems and missing is Reason.MISSING_IMAGE)
+            if span is not None:
+                return read_span(span, self._limit)
+        if self._deeper and missing is Reason.MISSING_IMAGE:
+            span = in_folders_of(self._folders[-1], checked)
             if span is not None:
                 return read_span(span, self._limit)
         raise DocumentError(missing, f"{name[:300]}: in none of the places")

@@ -3,7 +3,7 @@
 In: the places that a recipe names. Out: for a name or URL of a record, the byte range of the
 picture. Archives are indexed once, while the records are listed: 48 bytes a picture, so that a
 worker needs no index. A folder needs none: its path is joined to the name, and no name and no
-link leads out of it.
+link leads out of it. A packed tar, in which nothing can be found by its position, is a fault.
 
 A name is the member's whole path in the archive, or what follows its first folder
 (`train2017/1.jpg` in `train2017.zip` is also `1.jpg`) where that is one picture only.
@@ -33,17 +33,20 @@ from numpy.typing import NDArray
 from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.archives import tar_members
-from dsvl_data.read.record_sources import zip_members
+from dsvl_data.read.record_sources import OTHER_TARS, STREAMED_TARS, zip_members
 from dsvl_data.read.streams import Span
 
 _PICTURES = (
     ".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".svg", ".jfif", ".jpe",
 )  # fmt: skip
 _ARCHIVES = (".tar", ".zip")
+#: Archives that a picture cannot be read from without unpacking all that lies before it.
+PACKED = (*STREAMED_TARS, *OTHER_TARS, ".7z", ".rar")
+# A folder with more of them has one for each picture, or something else.
+_MOST_FOLDERS = 64
 # Most names are of this kind, and need no closer look.
 _PLAIN_NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9_.-]*/)*[A-Za-z0-9_-][A-Za-z0-9_.-]*")
 _SHORT = "\0"  # no name holds it: before one that lacks its first folder
-_PACKINGS = ("", "deflate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,10 @@ class Places:
         return self._index is not None
 
     def _add(self, path: str, index: _Index) -> None:
+        if path.lower().endswith(PACKED):
+            detail = "pictures in it cannot be read by position: unpack it, or pack it as .tar"
+            self.faults.append(Fault(path, Reason.UNREADABLE, detail))
+            return
         found = 0
         try:
             for name, span in _pictures(path):
@@ -145,6 +152,42 @@ def in_folder(folder: str, name: str, *, stems: bool = False) -> Span | None:
     return Span(file, 0, status.st_size)
 
 
+def in_folders_of(folder: str, stem: str) -> Span | None:
+    """Locate a picture by its stem in the folders of a local folder; None when none has it.
+
+    Raises `DocumentError`: `MISSING_IMAGE` where several have one of that stem, and nothing says
+    which is meant; `UNSAFE_PATH` as `in_folder`.
+    """
+    found = {}
+    for each in _folders_of(folder):
+        span = in_folder(each, stem, stems=True)
+        if span is not None:
+            found[each.rpartition("/")[2]] = span
+    if len(found) > 1:
+        detail = f"{stem[:300]}: in several folders, {', '.join(found)}: say which in `images`"
+        raise DocumentError(Reason.MISSING_IMAGE, detail)
+    return next(iter(found.values()), None)
+
+
+@lru_cache(maxsize=256)
+def _folders_of(folder: str) -> tuple[str, ...]:
+    if not storage.is_local(folder):
+        return ()
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
+    except OSError:  # as `in_folder`: nothing is found where nothing can be looked at
+        return ()
+    if len(names) > _MOST_FOLDERS:
+        return ()
+    return tuple(f"{folder.rstrip('/')}/{name}" for name in names)
+
+
+def is_archive(path: str) -> bool:
+    """Whether a file may hold pictures: a tar, a zip, or the table of img2dataset's output."""
+    return path.lower().endswith((*_ARCHIVES, ".parquet"))
+
+
 def checked_name(name: str) -> str:
     """Return a record's name of a picture as a path below its place.
 
@@ -180,9 +223,9 @@ def _archives(path: str) -> Iterator[str]:
         names = storage.list_names(path)
         here = set(names)
         for name in names:
-            stem, dot, suffix = name.rpartition(".")
+            stem, _, suffix = name.rpartition(".")
             beside_folder = suffix == "parquet" and stem in here and f"{stem}.tar" not in here
-            if beside_folder or (dot and f".{suffix.lower()}" in _ARCHIVES):
+            if beside_folder or name.lower().endswith((*_ARCHIVES, *PACKED)):
                 yield storage.join(path, name)
 
 

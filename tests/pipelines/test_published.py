@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import struct
@@ -543,6 +544,76 @@ def test_image_places_are_no_part_of_a_plans_digests(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(jpeg(1))
     chosen = {"sets": {"taisu": {"images": [str(tmp_path)]}}}
     assert digest_files(PublishedOptions.model_validate(chosen)) == {}
+
+
+@pytest.mark.parametrize("name", ["p.tar.gz", "p.tgz", "p.TAR.GZ", "p.tar.zst", "p.7z", "p.txt"])
+def test_a_place_that_no_picture_can_be_read_from_is_refused(tmp_path: Path, name: str) -> None:
+    check = PIPELINE.check
+    assert check is not None
+    (tmp_path / name).write_bytes(gzip.compress(packed_tar(PICTURES)))
+    for place in (tmp_path / name, tmp_path / "p.*"):
+        options = PublishedOptions.model_validate({"sets": {"art": {"images": [str(place)]}}})
+        with pytest.raises(UserError, match=r"sets\.art\.images: .*(unpack it|no folder)"):
+            check(options, Limits())
+    sound = place_tar(tmp_path)
+    check(PublishedOptions.model_validate({"sets": {"art": {"images": [str(sound)]}}}), Limits())
+
+
+def write_art(folder: Path, pictures: int = 3) -> None:
+    mark = {"points": [[1, 1], [9, 1], [9, 9], [1, 9]], "illegibility": False}
+    labels = {f"gt_{n}": [{**mark, "transcription": f"T{n}"}] for n in range(pictures)}
+    (folder / "train_labels.json").write_text(json.dumps(labels))
+
+
+def test_a_packed_archive_beside_the_records_is_told(tmp_path: Path) -> None:
+    write_art(tmp_path)
+    members = {f"train_images/gt_{n}.jpg": jpeg(n) for n in range(3)}
+    (tmp_path / "train_images.tar.gz").write_bytes(gzip.compress(packed_tar(members)))
+    samples, dropped = convert(tmp_path, "art")
+    assert samples == []
+    assert reasons_of(dropped) == [*["missing_image"] * 3, "unreadable"]
+    (archive,) = [d for d in dropped if d.reason is Reason.UNREADABLE]
+    assert archive.document == "art:images#0!train_images.tar.gz"
+    assert "unpack it" in archive.detail
+
+
+def test_a_packed_archive_of_records_is_no_place_of_pictures(tmp_path: Path) -> None:
+    lines = json.dumps({"file": "a.jpg", "title": "A title"}).encode()
+    archive = gzip.compress(packed_tar({"captions.jsonl": lines}))
+    (tmp_path / "records.tar.gz").write_bytes(archive)
+    (tmp_path / "a.jpg").write_bytes(jpeg(1))
+    samples, dropped = convert(tmp_path, "openclipart")
+    assert [s.text for s in samples] == ["A title"]
+    assert dropped == []
+
+
+def test_pictures_by_their_stem_are_found_in_a_folder_of_the_input(tmp_path: Path) -> None:
+    write_art(tmp_path)
+    for name in ("train_images/gt_0.jpg", "train_images/gt_1.png", "more/gt_1.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(jpeg(5))
+    samples, dropped = convert(tmp_path, "art", sets={"art": {"variants": {"full": 1}}})
+    assert [s.text for s in samples] == ["T0"]
+    details = [d.detail for d in dropped]
+    assert details == [
+        "gt_1: in several folders, more, train_images: say which in `images`",
+        "gt_2: in none of the places",
+    ]
+    # Where the recipe says where they are, they are nowhere else.
+    more = {"art": {"variants": {"full": 1}, "images": [str(tmp_path / "more")]}}
+    samples, _ = convert(tmp_path, "art", sets=more)
+    assert [s.text for s in samples] == ["T1"]
+
+
+def test_a_folder_that_is_a_link_is_not_looked_into_for_pictures(tmp_path: Path) -> None:
+    (tmp_path / "away").mkdir()
+    (tmp_path / "away" / "gt_0.jpg").write_bytes(jpeg(5))
+    (tmp_path / "in").mkdir()
+    write_art(tmp_path / "in", 1)
+    (tmp_path / "in" / "train_images").symlink_to(tmp_path / "away")
+    samples, dropped = convert(tmp_path / "in", "art")
+    assert samples == []
+    assert "missing_image" in reasons_of(dropped)
 
 
 def test_what_is_not_there_is_told_before_the_work(tmp_path: Path) -> None:

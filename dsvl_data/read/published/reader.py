@@ -137,10 +137,10 @@ class Reader:
     `pictures(record)` names the record's pictures: a path below one of the recipe's image places,
     a URL (looked up in img2dataset's output), or the encoded bytes themselves. It must not raise
     on a malformed record: what is no name is left out. A path that no image place has is looked
-    for below the input. `files(record)` names, in the same places, further files that hold parts
-    of the record: the table of a chart, the layout of a screen. `convert(record, pictures, choice)`
-    yields what the record gives, and may raise `DocumentError` when nothing can be had of it.
-    With `stems`, pictures are named without folder and suffix.
+    for in the input's own folder. `files(record)` names, in the same places, further files that
+    hold parts of the record: the table of a chart, the layout of a screen. `convert(record,
+    pictures, choice)` yields what the record gives, and may raise `DocumentError` when nothing can
+    be had of it. With `stems`, pictures are named without folder and suffix.
 
     `layout` is the address of the page that documents the layout; `licence` what its publisher
     states (SPDX id where there is one), taken where the recipe says none; `images` tells a user
