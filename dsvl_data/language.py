@@ -71,11 +71,6 @@ def identify_all(texts: Sequence[str]) -> list[Language]:
     return results
 
 
-def letters(text: str) -> int:
-    """Count the letters by which a language can be told: outside of code, formulas, addresses."""
-    return sum(map(str.isalpha, _without_code(text[:HEAD])))
-
-
 def model_path() -> Path:
     """The language model, as the package that carries it installed it.
 

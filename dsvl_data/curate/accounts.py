@@ -73,10 +73,11 @@ def read_settings(out: str) -> Curation:
         ) from error
 
 
-def accounts(out: str) -> dict[str, Account]:
+def accounts(out: str, *, with_shards: bool = True) -> dict[str, Account]:
     """Return the account of every pipeline; streams over footers and decisions.
 
-    Pending is what was not decided, or by other rules than the recipe's: a build was cut short.
+    `with_shards` compares the shards too, which are cut only after the decisions. Pending is what
+    was not decided, or by other rules than the recipe's: a build was cut short.
     """
     rules = stored.digest(read_settings(out).judging())
     found: dict[str, Account] = {}
@@ -93,7 +94,7 @@ def accounts(out: str) -> dict[str, Account]:
                 f"{account.pending}"
             )
     pending = any(account.pending for account in found.values())
-    if found and not pending and storage.exists(storage.join(out, MANIFEST)):
+    if with_shards and found and not pending and storage.exists(storage.join(out, MANIFEST)):
         kept = sum(account.outcomes[Outcome.KEPT.value] for account in found.values())
         held = read_manifest(out).total.samples
         if held != kept:

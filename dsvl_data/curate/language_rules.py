@@ -1,9 +1,11 @@
 """Which language a sample's text is in, as the model sees it: samples in, code and confidence out.
 
-The language that a converter stated is another matter: it may come from metadata. Confidence as
-a filter, with 0.65 for English: Penedo et al., "The FineWeb Datasets" (2024), section 3.3, after
-CCNet (Wenzek et al. 2020), which took 0.5. Chinese, Japanese and Korean have thresholds of their
-own: their technical texts are full of English, which the model is then torn by.
+The language that a converter stated is another matter: it may come from metadata. Only prose is
+judged (`prose.py`), and only where there is enough of it: code, tables, formulas and captions are
+in no language that the model could be sure of. Confidence as a filter: 0.5 in Wenzek et al.,
+"CCNet" (2020), on language identification; 0.65 for English in Penedo et al., "The FineWeb
+Datasets" (2024), on base filtering. Chinese, Japanese and Korean have thresholds of their own:
+their technical texts are full of English, which the model is then torn by.
 """
 
 from __future__ import annotations
@@ -17,13 +19,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from dsvl_data.curate.prose import LEFT_OUT, read_prose
 from dsvl_data.curate.rule import Criterion, Rule, Scorer
 from dsvl_data.curate.settings import CategoryRules, Curation, LanguageRules
-from dsvl_data.language import identify_all, letters
+from dsvl_data.language import HEAD, identify_all
 from dsvl_data.outcome import Reason
 from dsvl_data.sample import Sample
 
-CODE, CONFIDENCE, LETTERS = "text_language", "language_confidence", "language_letters"
+CODE, CONFIDENCE, WORDS = "text_language", "language_confidence", "language_words"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +34,22 @@ class LanguageScorer:
     """The scorer: by fastText's `lid.176`."""
 
     name: ClassVar[str] = "language"
-    version: ClassVar[str] = "lid.176.ftz/2"
+    version: ClassVar[str] = "lid.176.ftz, prose/1"
     columns: ClassVar[Mapping[str, pa.DataType]] = {
         CODE: pa.string(),
         CONFIDENCE: pa.float64(),
-        LETTERS: pa.int64(),
+        WORDS: pa.float64(),
     }
     gpus: ClassVar[float] = 0
 
     def score(self, samples: Sequence[Sample]) -> Mapping[str, Sequence[Any]]:
-        """Identify the language of each text, all in one call of the model."""
-        texts = [sample.text for sample in samples]
-        found = identify_all(texts)
+        """Identify the language of each text's prose, all in one call of the model."""
+        proses = [read_prose(sample.text[:HEAD]) for sample in samples]
+        found = identify_all([prose.text.replace(LEFT_OUT, " ") for prose in proses])
         return {
             CODE: [language.code for language in found],
             CONFIDENCE: [language.confidence for language in found],
-            LETTERS: [letters(text) for text in texts],
+            WORDS: [prose.words for prose in proses],
         }
 
 
@@ -80,7 +83,7 @@ class _Sure:
         others = (f", {code} {least:g}" for code, least in self.rules.min_confidence_of.items())
         return (
             f"at least {self.rules.min_confidence:g}{''.join(others)} in texts of "
-            f"{self.rules.min_letters} letters"
+            f"{self.rules.min_words} words"
         )
 
     def passes(self, measures: pa.Table) -> NDArray[np.bool_]:
@@ -93,7 +96,7 @@ class _Sure:
 
 
 def _too_little_text(measures: pa.Table, rules: LanguageRules) -> NDArray[np.bool_]:
-    few: NDArray[np.bool_] = np.asarray(measures.column(LETTERS)) < max(1, rules.min_letters)
+    few: NDArray[np.bool_] = np.asarray(measures.column(WORDS)) < rules.min_words
     return few
 
 

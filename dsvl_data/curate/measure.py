@@ -101,8 +101,13 @@ def all_scorers(settings: Curation, tokenizer: str | None) -> list[Scorer]:
     return [Tokens(tokenizer), *scorers(settings)]
 
 
+def versions_of(chosen: Sequence[Scorer]) -> dict[str, str]:
+    """Return what makes each scorer's columns stale, by its name: its version, or their names."""
+    return {one.name: f"{one.version} ({', '.join(sorted(one.columns))})" for one in chosen}
+
+
 def look(out: str, names: Sequence[str], versions: Mapping[str, str]) -> list[Measured]:
-    """Look at parts and their measures, by their footers; `versions` is of each scorer by name."""
+    """Look at parts and their measures, by their footers; `versions` as of `versions_of`."""
     found = []
     for name in names:
         rows, part = _identify(out, name)
@@ -126,14 +131,15 @@ def measure(out: str, part: Measured, settings: Curation, tokenizer: str | None)
         before = stored.read(place)
         columns = dict(zip(before.column_names, before.columns, strict=True))
         versions = dict(note["scorers"])
-    missing = [one for one in chosen if versions.get(one.name) != one.version]
+    wanted = versions_of(chosen)
+    missing = [one for one in chosen if versions.get(one.name) != wanted[one.name]]
     tables = [_score(batch, missing) for batch in _batches(out, part.name)]
     schema = _schema(missing)
     new = pa.concat_tables(tables) if tables else schema.empty_table()
     if _identify(out, part.name)[1] != part.part:
         raise CurationError(f"{PARTS}/{part.name} changed while it was measured; run it again")
     columns |= dict(zip(new.column_names, new.columns, strict=True))
-    versions |= {one.name: one.version for one in missing}
+    versions |= wanted
     names = [*BASE.names, *sorted(columns.keys() - set(BASE.names))]
     table = pa.table({name: columns[name].combine_chunks() for name in names})
     stored.write(place, table, {"format": _FORMAT, "part": part.part, "scorers": versions})

@@ -84,7 +84,7 @@ def curate(
         deciding = [(election, number) for number in range(len(election.slices))]
         _drain(tasks, decide.decide, deciding, "decide", tell)
     _sweep(out, election, parts)
-    found = accounts(out)
+    found = accounts(out, with_shards=False)
     report = {"pipelines": {name: account.to_json() for name, account in found.items()}}
     write_if_new(_place(out, REPORT), encode(report))
     return found
@@ -115,7 +115,7 @@ def _measure(
     tell: Callable[[Progress], None],
 ) -> list[Measured]:
     chosen = measure.all_scorers(settings, tokenizer)
-    versions = {scorer.name: scorer.version for scorer in chosen}
+    versions = measure.versions_of(chosen)
     names = list_parts(out)
     looking = [
         (out, names[i : i + _PARTS_A_TASK], versions) for i in range(0, len(names), _PARTS_A_TASK)

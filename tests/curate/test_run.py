@@ -15,6 +15,7 @@ from dsvl_data import storage
 from dsvl_data.curate import elect, measure
 from dsvl_data.curate.accounts import accounts, is_curated
 from dsvl_data.curate.explain import explain
+from dsvl_data.curate.prose import Prose, read_prose
 from dsvl_data.curate.run import curate, forget
 from dsvl_data.curate.settings import Curation
 from dsvl_data.curate.stored import CurationError
@@ -31,7 +32,8 @@ RULES: dict[str, Any] = {
 }
 FRENCH = (
     "Le port était calme quand les premiers bateaux rentraient le matin, et les gens sur la jetée "
-    "les comptaient un par un jusqu'à ce que le dernier soit amarré à son poteau. "
+    "les comptaient un par un jusqu'à ce que le dernier soit amarré à son poteau. Personne ne "
+    "disait grand-chose, car il faisait encore froid et la nuit avait été longue pour eux tous. "
 )
 #: Different enough not to be taken for each other.
 TALES = [
@@ -376,12 +378,12 @@ def test_shards_of_other_decisions_are_told(tmp_path: Path) -> None:
 def test_a_scorer_that_fails_names_the_sample(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(text: str) -> int:
+    def fail(text: str) -> Prose:
         if text == FRENCH:
             raise ZeroDivisionError("oh")
-        return len(text)
+        return read_prose(text)
 
-    monkeypatch.setattr("dsvl_data.curate.language_rules.letters", fail)
+    monkeypatch.setattr("dsvl_data.curate.language_rules.read_prose", fail)
     with pytest.raises(CurationError, match=f"language fails on sample {key('french')} of made"):
         run(corpus(tmp_path / "out"))
 
