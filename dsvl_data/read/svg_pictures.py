@@ -14,9 +14,11 @@ from lxml import etree
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.render.assets import clean_svg
 
-#: Longest side in pixels; smaller drawings are enlarged up to `_ENLARGED` times.
+#: Longest side in pixels at most. A drawing has none of its own, and may be in any units:
 LONGEST_SIDE = 1024
-_ENLARGED = 2.0
+#: it is enlarged so often, and to so many pixels at least.
+_ENLARGED, _LEAST = 2.0, 384
+_THINNEST = 2  # pixels; resvg panics below one
 _OPEN = re.compile(rb"<svg\b[^>]*>")
 
 
@@ -32,7 +34,10 @@ def draw_svg(source: bytes | etree._Element, check: Callable[[int, int], None]) 
     clean = clean_svg(source)
     width, height = _size(clean)
     check(round(width), round(height))
-    scale = min(_ENLARGED, LONGEST_SIDE / max(width, height))
+    longest = max(width, height)
+    scale = min(max(_ENLARGED * longest, _LEAST), LONGEST_SIDE) / longest
+    if min(width, height) * scale < _THINNEST:
+        raise DocumentError(Reason.BAD_IMAGE, f"an SVG of {width:g} x {height:g}: a line")
     white = b'<rect x="-100000" y="-100000" width="300000" height="300000" fill="white"/>'
     match = _OPEN.search(clean)
     if match is None or match[0].endswith(b"/>"):
@@ -48,4 +53,6 @@ def _size(clean: bytes) -> tuple[float, float]:
     """Width and height in pixels, as `clean_svg` wrote them."""
     head = _OPEN.search(clean)
     sizes = dict(re.findall(rb'\s(width|height)="([\d.e+-]+)"', head[0] if head else b""))
-    return max(float(sizes.get(b"width", 1)), 1.0), max(float(sizes.get(b"height", 1)), 1.0)
+    # Whatever it says, something to divide by.
+    width, height = (max(float(sizes.get(name, 1)), 1e-6) for name in (b"width", b"height"))
+    return width, height

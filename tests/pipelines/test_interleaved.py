@@ -208,7 +208,7 @@ def test_pictures_in_the_page_itself_and_drawings_are_shown(tmp_path: Path) -> N
     samples, dropped, _ = run(tmp_path)
     images = samples["a.html"][0].images
     assert [(image.format, image.width) for image in images] == [
-        ("png", 120), ("png", 400), ("png", 300),
+        ("png", 120), ("png", 400), ("png", 384),
     ]  # fmt: skip
     assert Pillow.open(io.BytesIO(images[1].data)).convert("RGB").getpixel((200, 200)) == (
         255,
