@@ -13,6 +13,7 @@ from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.published.conversations import PLACEHOLDER, turns_of
 from dsvl_data.read.published.fields import (
     image_of,
+    kind_of,
     list_of,
     object_of,
     objects_of,
@@ -121,10 +122,14 @@ def _coco_pictures(record: Record) -> Sequence[str | bytes]:
 
 def _coco(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Item | Left]:
     """Several people's captions of one picture: a sample each."""
-    annotations = objects_of(record.get("annotations"))
+    required_text(record, "file_name")  # what is no object has none
+    annotations = required_list(record, "annotations")
     if not annotations:
         raise DocumentError(Reason.NO_TEXT, "nobody has captioned it")
-    for annotation in annotations:
+    for number, annotation in enumerate(annotations):
+        if not isinstance(annotation, Mapping):
+            yield Left(Reason.BAD_RECORD, f"annotation {number}", f"is {kind_of(annotation)}")
+            continue
         try:
             caption = required_text(annotation, "caption")
         except DocumentError as error:

@@ -23,14 +23,14 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from dsvl_data.language import UNDETERMINED
 from dsvl_data.layout.reading_order import reading_order
 from dsvl_data.layout.shapes import Ends, Shape
 from dsvl_data.layout.writing import has_cjk, language_of_script
 from dsvl_data.outcome import DocumentError, Reason
-from dsvl_data.read.published.fields import box_text
+from dsvl_data.read.published.fields import box_text, kind_of
 from dsvl_data.read.published.reader import Choice, Item, Left, Pictures, Record
 from dsvl_data.sample import Image, Role, Segment, Text
 
@@ -97,9 +97,26 @@ class Marks:
     def add(self, text: str, shape: Shape | None, *, group: int = 0) -> None:
         """Take in the next annotation of the picture."""
         if shape is None:
-            self.broken.append((len(self.marks) + len(self.broken), "its outline encloses nothing"))
+            self.add_broken("its outline encloses nothing")
         else:
             self.marks.append(Mark(text, shape, group))
+
+    def add_broken(self, why: str) -> None:
+        """Count an annotation that is none: text of the picture that nobody gets to know."""
+        self.broken.append((len(self.marks) + len(self.broken), why))
+
+    def objects(self, values: object, what: str) -> list[dict[str, Any]]:
+        """Return the objects of a list of annotations; what is no such thing counts as broken."""
+        if not isinstance(values, list):
+            self.add_broken(f"`{what}` is {kind_of(values)}")
+            return []
+        # JSON has no mapping but `dict`, and there are dozens of annotations a picture.
+        found = [each for each in values if isinstance(each, dict)]
+        if len(found) < len(values):
+            for each in values:
+                if not isinstance(each, dict):
+                    self.add_broken(f"one of its `{what}` is {kind_of(each)}")
+        return found
 
 
 class Readable(NamedTuple):

@@ -20,7 +20,6 @@ from dsvl_data.read.published.fields import (
     list_of,
     number_of,
     object_of,
-    objects_of,
     required_text,
     text_of,
 )
@@ -70,7 +69,8 @@ def _picture_of_key(record: Record) -> list[str]:
 def _weak(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Item | Left]:
     """Ask for the text of interest, all that a weak label says: no place, no other text."""
     value = record.get("value")
-    texts = [_word(mark.get("transcription")) for mark in objects_of(value)]
+    found = Marks()
+    texts = [_word(mark.get("transcription")) for mark in found.objects(value, "annotations")]
     if not texts:
         raise DocumentError(Reason.BAD_RECORD, f"the annotations are {kind_of(value)}")
     answer = "\n".join(filter(None, texts))
@@ -78,6 +78,8 @@ def _weak(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Item |
         raise DocumentError(Reason.ILLEGIBLE, "the text of interest cannot be read")
     if len(pictures) != 1:
         raise DocumentError(Reason.BAD_RECORD, "it names no picture")
+    for number, why in found.broken:
+        yield Left(Reason.BAD_RECORD, f"text {number}", why)
     yield Item(question(pictures[0], keyword_prompt(choice), answer), language="zh")
 
 
@@ -170,10 +172,10 @@ def _signboard_marks(record: Record) -> Marks:
 # --- COCO-Text, TextOCR, OpenVINO: pictures and annotations joined by the picture's id ----------
 
 
-def _annotations(record: Record, name: str) -> list[dict[str, Any]]:
-    # Not `objects_of`: there are dozens a picture, and JSON has no mapping but `dict`.
-    found = record.get(name)
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else []
+def _annotations(found: Marks, record: Record, name: str) -> list[dict[str, Any]]:
+    if not isinstance(record.get(name), list):
+        raise DocumentError(Reason.BAD_RECORD, f"`{name}` is {kind_of(record.get(name))}")
+    return found.objects(record[name], name)
 
 
 def _sized(picture: Mapping[str, Any]) -> Marks:
@@ -183,7 +185,7 @@ def _sized(picture: Mapping[str, Any]) -> Marks:
 
 def _coco_text_marks(record: Record) -> Marks:
     found = _sized(object_of(record.get("value")))
-    for mark in _annotations(record, "anns"):
+    for mark in _annotations(found, record, "anns"):
         text = html.unescape(_word(mark.get("utf8_string")))
         if mark.get("legibility") != "legible" or text.startswith("*") or text.endswith("*"):
             text = ""
@@ -197,14 +199,14 @@ def _coco_text_marks(record: Record) -> Marks:
 
 def _textocr_marks(record: Record) -> Marks:
     found = _sized(object_of(record.get("value")))
-    for mark in _annotations(record, "anns"):
+    for mark in _annotations(found, record, "anns"):
         found.add(_word(mark.get("utf8_string"), (".", "###")), polygon(mark.get("points")))
     return found
 
 
 def _open_images_marks(record: Record) -> Marks:
     found = _sized(record)
-    for mark in _annotations(record, "annotations"):
+    for mark in _annotations(found, record, "annotations"):
         attributes = object_of(mark.get("attributes"))
         text = _word(attributes.get("transcription")) if attributes.get("legible") is True else ""
         parts = list_of(mark.get("segmentation"))
@@ -237,9 +239,9 @@ def _hierarchical_marks(record: Record) -> Marks:
         width=max(number_of(record.get("image_width")) or 0, 0),
         height=max(number_of(record.get("image_height")) or 0, 0),
     )
-    for group, paragraph in enumerate(objects_of(record.get("paragraphs"))):
-        for line in objects_of(paragraph.get("lines")):
-            words = objects_of(line.get("words"))
+    for group, paragraph in enumerate(_annotations(found, record, "paragraphs")):
+        for line in found.objects(paragraph.get("lines"), "lines"):
+            words = line.get("words")
             text = _word(line.get("text"))
             if (line.get("legible") is True and text) or not words:
                 found.add(
@@ -248,7 +250,7 @@ def _hierarchical_marks(record: Record) -> Marks:
                     group=group,
                 )
                 continue
-            for word in words:
+            for word in found.objects(words, "words"):
                 text = _word(word.get("text")) if word.get("legible") is True else ""
                 found.add(text, polygon(word.get("vertices")), group=group)
     return found

@@ -6,7 +6,7 @@ import gzip
 import io
 import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -437,6 +437,65 @@ def test_hiertext(tmp_path: Path, packed: bool) -> None:
     found = run("hiertext", tmp_path, images=[tmp_path / "train"])
     (results,) = found.values()
     assert text_of(results) == "First line\nsecond line\nin the\nmiddle\nword"
+
+
+_JUNK: dict[str, tuple[Callable[[Any], object], str]] = {
+    "a paragraph": (lambda a: a["paragraphs"].append("junk"), "`paragraphs` is of type str"),
+    "a line": (lambda a: a["paragraphs"][0]["lines"].append(7), "`lines` is of type int"),
+    "lines": (lambda a: a["paragraphs"][1].update(lines="junk"), "`lines` is of type str"),
+    "no lines": (lambda a: a["paragraphs"][1].pop("lines"), "`lines` is absent"),
+    "a word": (lambda a: _line_of(a)["words"].append(None), "`words` is absent"),
+    "words": (lambda a: _line_of(a).update(words="junk"), "`words` is of type str"),
+}  # fmt: skip
+
+
+def _line_of(annotation: Any) -> Any:
+    """A line that cannot be read as a whole."""
+    return annotation["paragraphs"][1]["lines"][0]
+
+
+@pytest.mark.parametrize("junk", _JUNK)
+def test_hiertext_tells_every_part_that_is_none(tmp_path: Path, junk: str) -> None:
+    def region(text: str, y: int, **fields: Any) -> dict[str, Any]:
+        corners = [[10, y], [390, y], [390, y + 20], [10, y + 20]]
+        return {"vertices": corners, "text": text, "legible": True, **fields}
+
+    whole = region("All of it", 10, words=[region("All", 10), region("of it", 10)])
+    partly = region("", 40, legible=False, words=[region("some", 40)])
+    annotation = {
+        "image_id": "a", "image_width": 400, "image_height": 200,
+        "paragraphs": [{"lines": [whole]}, {"lines": [partly]}],
+    }  # fmt: skip
+    change, why = _JUNK[junk]
+    change(annotation)
+    put(tmp_path / "gt/train.jsonl", {"info": {}, "annotations": [annotation]})
+    put(tmp_path / "train/a.jpg", jpeg())
+    (results,) = run("hiertext", tmp_path, images=[tmp_path / "train"]).values()
+    assert text_of(results).startswith("All of it")
+    (told,) = [result for result in results if isinstance(result, Dropped)]
+    assert (str(told.reason), told.item.split()[0]) == ("bad_record", "text")
+    assert why in told.detail
+    # What nobody knows of lowers the share that can be read: it is no longer all the text.
+    strict = {"legible": 0.9}
+    (results,) = run("hiertext", tmp_path, images=[tmp_path / "train"], thresholds=strict).values()
+    assert reasons(results) == ["bad_record", "illegible"]
+
+
+@pytest.mark.parametrize("paragraphs", [None, "junk", {}])
+def test_hiertext_without_paragraphs_is_a_bad_record(tmp_path: Path, paragraphs: Any) -> None:
+    annotation = {"image_id": "a", "paragraphs": paragraphs}
+    put(tmp_path / "gt/train.jsonl", {"annotations": [annotation]})
+    put(tmp_path / "train/a.jpg", jpeg())
+    (results,) = run("hiertext", tmp_path, images=[tmp_path / "train"]).values()
+    assert reasons(results) == ["bad_record"]
+
+
+def test_weak_labels_that_are_none_are_told(tmp_path: Path) -> None:
+    put(tmp_path / "train_weak_labels.json", {"gt_0": [{"transcription": "书店"}, "junk"]})
+    put(tmp_path / "train/gt_0.jpg", jpeg())
+    (results,) = run("lsvt_weak", tmp_path, images=[tmp_path / "train"]).values()
+    assert text_of(results) == "书店"
+    assert reasons(results) == ["bad_record"]
 
 
 def test_cut_out_text(tmp_path: Path) -> None:
