@@ -14,9 +14,10 @@ from lxml import etree
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.render.assets import clean_svg
 
-#: Longest side in pixels at most. A drawing has none of its own, and may be in any units:
+#: A drawing has no pixels of its own, and may be in any units. Its longest side becomes this at
+#: most,
 LONGEST_SIDE = 1024
-#: it is enlarged so often, and to so many pixels at least.
+#: and where it is smaller, so many times its own, and so many pixels at least.
 _ENLARGED, _LEAST = 2.0, 384
 _THINNEST = 2  # pixels; resvg panics below one
 _OPEN = re.compile(rb"<svg\b[^>]*>")
