@@ -319,6 +319,18 @@ def test_coco_gives_a_sample_for_each_caption(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_an_image_of_coco_that_is_no_object_is_a_bad_record(tmp_path: Path) -> None:
+    images = ["x", 7, None, [1], {"file_name": "1.jpg", "id": 1}, {"id": 2}]
+    annotations = [{"image_id": n, "id": 10 + n, "caption": "A red field."} for n in (1, 2)]
+    (tmp_path / "captions_val2017.json").write_text(
+        json.dumps({"images": images, "annotations": annotations})
+    )
+    (tmp_path / "1.jpg").write_bytes(jpeg(200))
+    samples, dropped = convert(tmp_path, "coco_captions")
+    assert [s.text for s in samples] == ["A red field."]
+    assert [d.reason for d in dropped] == [Reason.BAD_RECORD] * 5
+
+
 def test_taisu_is_matched_by_the_stem(tmp_path: Path) -> None:
     captions = {
         "img1baidu1": {"w": "红色的图片", "g": "一张红色的图"},
