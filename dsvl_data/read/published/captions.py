@@ -123,7 +123,6 @@ def _coco_pictures(record: Record) -> Sequence[str | bytes]:
 def _coco(record: Record, pictures: Pictures, choice: Choice) -> Iterator[Item | Left]:
     """Several people's captions of one picture: a sample each."""
     required_text(record, "file_name")  # what is no object has none
-    required_text(record, "file_name")  # what is no object has none
     annotations = required_list(record, "annotations")
     if not annotations:
         raise DocumentError(Reason.NO_TEXT, "nobody has captioned it")
