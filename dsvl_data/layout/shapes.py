@@ -1,7 +1,8 @@
 """Outlines of text in a picture, as data sets publish them, made one kind of thing.
 
-In: an axis-aligned box, a rotated box, a quadrilateral or a polygon, with values that nobody
-vouches for. Out: a `Shape`, or `None` for what encloses nothing. Pixels, x to the right, y down.
+In: an axis-aligned box, a quadrilateral (as every set publishes its rotated boxes) or a polygon,
+with values that nobody vouches for. Out: a `Shape`, or `None` for what encloses nothing. Pixels,
+x to the right, y down.
 """
 
 from __future__ import annotations
@@ -105,26 +106,6 @@ def box(left: object, top: object, width: object, height: object) -> Shape | Non
         return None
     x, y, w, h = numbers
     return corners(x, y, x + w, y + h)
-
-
-def rotated_box(
-    x: object, y: object, width: object, height: object, degrees: object
-) -> Shape | None:
-    """Return a box by its centre and size, turned clockwise (as seen) around the centre."""
-    numbers = _numbers(x, y, width, height, degrees)
-    if not numbers or not (numbers[2] > 0 and numbers[3] > 0):
-        return None
-    middle_x, middle_y, w, h, angle = numbers
-    cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    ax, ay, bx, by = w / 2 * cosine, w / 2 * sine, -h / 2 * sine, h / 2 * cosine
-    return polygon(
-        [
-            (middle_x - ax - bx, middle_y - ay - by),
-            (middle_x + ax - bx, middle_y + ay - by),
-            (middle_x + ax + bx, middle_y + ay + by),
-            (middle_x - ax + bx, middle_y - ay + by),
-        ]
-    )
 
 
 # `True` is an int to Python, and no coordinate: so types are compared, not classes.

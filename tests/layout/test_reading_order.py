@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from dsvl_data.layout import shapes
 from dsvl_data.layout.reading_order import reading_order
 from dsvl_data.layout.shapes import Ends, Point
+from tests.layout.turned import turned_box
 
 Placed = tuple[str, Ends]
 
@@ -153,14 +154,13 @@ def test_text_along_a_curve_is_one_line() -> None:
     words = []
     for number in range(6):
         angle = -60 + 22 * number
-        shape = shapes.rotated_box(
+        shape = turned_box(
             300 + 200 * math.sin(math.radians(angle)),
             300 - 200 * math.cos(math.radians(angle)),
             64,
             22,
             angle,
         )
-        assert shape is not None
         words.append((f"word{number}", shape.ends()))
     random.Random(2).shuffle(words)
     assert read(words) == [[f"word{number}" for number in range(6)]]
@@ -171,10 +171,9 @@ def test_text_around_a_coin_is_read_once() -> None:
     for number in range(12):
         angle = 30 * number
         radians = math.radians(angle)
-        shape = shapes.rotated_box(
+        shape = turned_box(
             300 + 100 * math.sin(radians), 300 - 100 * math.cos(radians), 46, 20, angle
         )
-        assert shape is not None
         words.append((f"word{number}", shape.ends()))
     found = flat(read(words))
     assert sorted(found) == sorted(text for text, _ in words)

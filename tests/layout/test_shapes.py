@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from dsvl_data.layout import shapes
 from dsvl_data.layout.shapes import Shape
+from tests.layout.turned import turned_box
 
 SQUARE = ((10.0, 20.0), (50.0, 20.0), (50.0, 40.0), (10.0, 40.0))
 
@@ -23,7 +24,7 @@ SQUARE = ((10.0, 20.0), (50.0, 20.0), (50.0, 40.0), (10.0, 40.0))
         shapes.polygon(((10.0, 20), (50, 20), (50, 40), (10, 40))),
         shapes.corners(10, 20, 50, 40),
         shapes.box(10, 20, 40, 20),
-        shapes.rotated_box(30, 30, 40, 20, 0),
+        turned_box(30, 30, 40, 20, 0),
     ],
 )
 def test_all_forms_of_one_box_are_one_shape(shape: Shape | None) -> None:
@@ -67,21 +68,11 @@ def test_what_encloses_nothing_is_no_shape(values: Any) -> None:
 )
 def test_a_box_without_a_size_is_no_shape(sides: tuple[Any, Any, Any, Any]) -> None:
     assert shapes.box(*sides) is None
-    assert shapes.rotated_box(*sides, 30) is None
-
-
-def test_a_box_turns_clockwise_as_seen() -> None:
-    shape = shapes.rotated_box(0, 0, 40, 20, 90)
-    assert shape is not None
-    # The upper left corner of the text has gone to the upper right of the picture.
-    assert shape.points[0] == pytest.approx((10, -20))
-    assert shape.points[1] == pytest.approx((10, 20))
 
 
 @given(st.floats(-400, 400), st.floats(1, 500), st.floats(1, 500))
 def test_turning_keeps_the_area(degrees: float, width: float, height: float) -> None:
-    shape = shapes.rotated_box(700, 300, width, height, degrees)
-    assert shape is not None
+    shape = turned_box(700, 300, width, height, degrees)
     assert shape.area == pytest.approx(width * height)
 
 
@@ -119,8 +110,7 @@ def test_a_curved_text_ends_where_its_last_letter_does() -> None:
 
 @given(st.floats(-89, 89))
 def test_a_polygon_without_an_order_lies_along_its_main_axis(degrees: float) -> None:
-    turned = shapes.rotated_box(0, 0, 100, 20, degrees)
-    assert turned is not None
+    turned = turned_box(0, 0, 100, 20, degrees)
     first, *rest = turned.points
     middle = ((first[0] + rest[-1][0]) / 2, (first[1] + rest[-1][1]) / 2)
     shape = shapes.polygon([*turned.points, middle])
