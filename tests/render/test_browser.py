@@ -6,7 +6,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -117,19 +118,22 @@ def test_a_driver_that_dies_breaks_the_worker_and_starts_anew() -> None:
 
 
 def test_a_driver_that_dies_between_pages_is_noticed() -> None:
-    browser = Browser()
-    assert still_works(browser)
-    assert browser.alive
-    orphans = sandbox.descendants(own_driver())
-    os.kill(own_driver(), signal.SIGKILL)
-    assert not browser.alive
-    assert still_works(browser)
-    deadline = time.monotonic() + 10
-    while any(Path(f"/proc/{pid}/exe").exists() for pid in orphans):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    browser.close()
+    with closing(Browser()) as browser:
+        assert still_works(browser)
+        assert browser.alive
+        orphans = sandbox.descendants(own_driver())
+        os.kill(own_driver(), signal.SIGKILL)
+        wait_until(lambda: not browser.alive)  # the kernel takes its time
+        assert still_works(browser)
+        wait_until(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in orphans))
     assert not own_zombies()
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_page_gets_its_own_resources_and_nothing_else(browser: Browser) -> None:
