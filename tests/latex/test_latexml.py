@@ -321,7 +321,7 @@ def test_loop_costs_its_time_limit_and_nothing_else(
 
 def test_fatal_error_names_the_trouble(folder: Path) -> None:
     with pytest.raises(DocumentError) as error:
-        convert(folder, "outside_of mathematics^all_indices are^errors " * 150)
+        convert(folder, "outside_of mathematics^all_indices are^errors " * 600)
     assert error.value.reason is Reason.LATEX_FATAL
     assert "too_many_errors" in error.value.detail
 

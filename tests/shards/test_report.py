@@ -91,7 +91,7 @@ def test_report_shows_histograms_and_images_and_fetches_nothing(corpus: Path, pa
     assert images.first.is_visible()
     # The text is there as text, beside the picture of its sample.
     assert HOSTILE in page.locator("pre").all_inner_texts()
-    assert page.get_by_text("no image: ").is_visible()
+    assert page.get_by_text("no image, or of an unknown format").is_visible()
     first = page.locator(".sample").first
     key = first.locator("header").inner_text().rsplit("\n", 1)[-1]
     _, sample = next(find(str(corpus), key=key))
