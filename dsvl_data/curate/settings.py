@@ -77,10 +77,6 @@ class TextRules(Settings):
     model: ModelRules | None = None
 
 
-class ImageRules(Settings):
-    """What the images of a sample must be."""
-
-
 class RightsRules(Settings):
     """Which licences are kept: SPDX ids, in any case, `*` for any characters.
 
@@ -135,19 +131,10 @@ class DuplicateRules(Settings):
     )
 
 
-class ContaminationRules(Settings):
-    """Which benchmarks must not be in the corpus."""
-
-
-class MixRules(Settings):
-    """In which proportions the categories are trained on."""
-
-
 class CategoryRules(Settings):
     """The rules by which samples of one category are judged."""
 
     text: TextRules | None = None
-    images: ImageRules | None = None
     rights: RightsRules | None = None
 
 
@@ -155,12 +142,9 @@ class Curation(Settings):
     """The recipe's `curation:` section."""
 
     text: TextRules | None = None
-    images: ImageRules | None = None
     pii: PiiRules | None = None
     duplicates: DuplicateRules | None = None
-    contamination: ContaminationRules | None = None
     rights: RightsRules | None = None
-    mix: MixRules | None = None
     by_category: dict[Category, CategoryRules] = Field(
         default_factory=dict,
         description="what is otherwise for some categories: only what differs need be said, and "
@@ -172,7 +156,7 @@ class Curation(Settings):
         for name, rules in self.by_category.items():
             if name == category:
                 return rules
-        return CategoryRules(text=self.text, images=self.images, rights=self.rights)
+        return CategoryRules(text=self.text, rights=self.rights)
 
     def every_rules(self) -> list[CategoryRules]:
         """Return the rules of every category that has its own, and those of the rest."""
@@ -180,7 +164,7 @@ class Curation(Settings):
 
     def judging(self) -> dict[str, Any]:
         """Return, as JSON values, what can change which samples are kept."""
-        return self.model_dump(mode="json", exclude={"mix", "pii"})
+        return self.model_dump(mode="json", exclude={"pii"})
 
     @model_validator(mode="before")
     @classmethod
