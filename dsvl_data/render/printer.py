@@ -49,7 +49,9 @@ MIN_CHARACTERS = 8
 
 #: Prints made or under way while an earlier one is proved: chapters differ in length, and a
 #: print is small (a few megabytes at most), so a short chapter need not leave the browser idle.
-PRINTS_AHEAD = 4
+PRINTS_AHEAD = 8
+#: Pages that wait for their image while later ones are proved: two megabytes each.
+ENCODED_AHEAD = 4
 
 #: The number of a job, the pages before its print, and the print.
 _Waiting: TypeAlias = tuple[int, int, Future[Sheet]]
@@ -194,7 +196,7 @@ class Printer:
         painted = [read_painted(listing, template) for listing in listings]
         shares = paginate(flow, [page.texts for page in painted])
         spoilt = _spoilt_pages(flow, shares, sheet.broken)
-        encoding: tuple[Page, Future[Image]] | None = None
+        encoding: deque[tuple[Page, Future[Image]]] = deque()
         for index, (listing, paint, share) in enumerate(
             zip(listings, painted, shares, strict=True)
         ):
@@ -230,12 +232,16 @@ class Printer:
                 detail="; ".join(faults),
                 margin_characters=len(margins),
             )
-            if encoding is not None:
-                yield replace(encoding[0], image=encoding[1].result())
-            encoding = page, image
-        if encoding is not None:
-            yield replace(encoding[0], image=encoding[1].result())
+            encoding.append((page, image))
+            if len(encoding) > ENCODED_AHEAD:
+                yield _with_image(*encoding.popleft())
+        while encoding:
+            yield _with_image(*encoding.popleft())
         document.close()
+
+
+def _with_image(page: Page, image: Future[Image]) -> Page:
+    return replace(page, image=image.result())
 
 
 def _spoilt_pages(
