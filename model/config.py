@@ -59,6 +59,11 @@ class ConfigError(ValueError):
     """A configuration that describes no model of this family; the message names the field."""
 
 
+def _divides(part: str, of_part: int, whole: str, of_whole: int) -> None:
+    if of_part < 1 or of_whole % of_part:
+        raise ConfigError(f"{part} is {of_part}, which does not divide {whole}, {of_whole}")
+
+
 @dataclass(frozen=True)
 class SamConfig:
     """The high-resolution branch: SAM's image encoder, two necks, and two convolutions."""
@@ -410,8 +415,3 @@ def _official_language(raw: Mapping[str, Any]) -> LanguageConfig:
 def _rgb(params: Mapping[str, Any], key: str, default: RGB) -> RGB:
     red, green, blue = params.get(key) or default
     return float(red), float(green), float(blue)
-
-
-def _divides(part: str, of_part: int, whole: str, of_whole: int) -> None:
-    if of_part < 1 or of_whole % of_part:
-        raise ConfigError(f"{part} is {of_part}, which does not divide {whole}, {of_whole}")
