@@ -15,6 +15,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
 _UNIT = 1 << 32
 
 
@@ -29,24 +33,21 @@ class Mixer:
         self.names = tuple(names)
         self.credits = [0] * len(names) if credits is None else list(credits)
 
-    def next(self, shares: Mapping[str, float], cost: int) -> str:
-        """The category that is owed most if the next draw costs `cost`; the first of equals.
+    def draw(
+        self, shares: Mapping[str, float], costs: NDArray[np.int64], most: int
+    ) -> NDArray[np.int64]:
+        """Draw at most so often, and while costs are known; returns the numbers of categories.
+
+        `costs[c, i]` is what the i-th draw from category c from now on would cost: tokens,
+        samples or whatever is shared out; 0 or less ends a category's row. Who is owed most
+        after one more unit is next, the first of equals.
 
         Raises `ValueError` when no share is above zero.
         """
-        units = self._units(shares)
-        owed = [
-            credit + unit * cost if unit else None
-            for credit, unit in zip(self.credits, units, strict=True)
-        ]
-        best = max((credit, -number) for number, credit in enumerate(owed) if credit is not None)
-        return self.names[-best[1]]
-
-    def charge(self, name: str, shares: Mapping[str, float], cost: int) -> None:
-        """Note that a draw of `name` cost so much: tokens, samples or whatever is shared out."""
-        for number, unit in enumerate(self._units(shares)):
-            self.credits[number] += unit * cost
-        self.credits[self.names.index(name)] -= _UNIT * cost
+        credits = np.array(self.credits, np.int64)
+        drawn = _draw(credits, np.array(self._units(shares), np.int64), costs, most)
+        self.credits = credits.tolist()
+        return drawn
 
     def _units(self, shares: Mapping[str, float]) -> list[int]:
         """Shares as integers that add up to the unit: the rest goes to the largest."""
@@ -60,6 +61,31 @@ class Mixer:
         units = [int(share / total * _UNIT) for share in given]
         units[given.index(max(given))] += _UNIT - sum(units)
         return units
+
+
+@numba.njit(cache=True)
+def _draw(
+    credits: NDArray[np.int64], units: NDArray[np.int64], costs: NDArray[np.int64], most: int
+) -> NDArray[np.int64]:  # pragma: no cover - compiled
+    """Advances `credits`; a cost is below 2^30, so sums of a few stay below 2^63."""
+    number, known = costs.shape
+    drawn = np.empty(most, np.int64)
+    taken = np.zeros(number, np.int64)
+    for draws in range(most):
+        best = -1
+        for category in range(number):
+            if units[category] > 0 and (
+                best < 0 or credits[category] + units[category] > credits[best] + units[best]
+            ):
+                best = category
+        if taken[best] == known or costs[best, taken[best]] <= 0:
+            return drawn[:draws]
+        cost = costs[best, taken[best]]
+        credits += units * cost
+        credits[best] -= _UNIT * cost
+        taken[best] += 1
+        drawn[draws] = best
+    return drawn
 
 
 @dataclass(frozen=True, slots=True)

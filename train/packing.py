@@ -53,8 +53,8 @@ def pack(
         raise ValueError(
             f"sample {first} has {lengths[first]} tokens; a row holds 1 to {limits.tokens}"
         )
-    too_many = np.flatnonzero(images > limits.images) if limits.images else []
-    if len(too_many):
+    too_many = np.flatnonzero(images > limits.images)
+    if limits.images and len(too_many):
         first = int(too_many[0])
         raise ValueError(
             f"sample {first} has {images[first]} images; a row holds at most {limits.images}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,12 +15,33 @@ _SHARES = st.lists(st.floats(0.01, 1), min_size=2, max_size=6)
 
 
 def _draw(mixer: Mixer, shares: dict[str, float], costs: list[int]) -> list[str]:
+    """One draw after the other: the next costs the same, whichever category it falls on."""
     drawn = []
     for cost in costs:
-        name = mixer.next(shares, cost)
-        mixer.charge(name, shares, cost)
-        drawn.append(name)
-    return drawn
+        drawn += mixer.draw(shares, np.full((len(mixer.names), 1), cost), 1).tolist()
+    return [mixer.names[number] for number in drawn]
+
+
+def test_many_draws_at_once_are_the_same_draws() -> None:
+    shares = {"a": 0.5, "b": 0.3, "c": 0.2}
+    costs = np.random.default_rng(5).integers(1, 4096, (3, 200))
+    single, many = Mixer(["a", "b", "c"]), Mixer(["a", "b", "c"])
+    taken = [0, 0, 0]
+    expected = []
+    for _ in range(150):
+        next_costs = np.array([[costs[c, taken[c]]] for c in range(3)])
+        category = int(single.draw(shares, next_costs, 1)[0])
+        taken[category] += 1
+        expected.append(category)
+
+    assert many.draw(shares, costs, 150).tolist() == expected
+    assert many.credits == single.credits
+
+
+def test_draws_end_where_costs_are_not_known() -> None:
+    drawn = Mixer(["a", "b"]).draw({"a": 1, "b": 1}, np.array([[1, 1, 1], [1, 0, 0]]), 10)
+
+    assert drawn.tolist() == [0, 1, 0]
 
 
 def test_seven_to_three_holds_within_one_draw_at_any_moment() -> None:
@@ -90,6 +112,6 @@ def test_shares_that_make_no_sense_are_refused() -> None:
     with pytest.raises(ValueError, match="once each"):
         Mixer(["a", "a"])
     with pytest.raises(ValueError, match="unknown categories: \\['b'\\]"):
-        Mixer(["a"]).next({"b": 1}, 1)
+        _draw(Mixer(["a"]), {"b": 1}, [1])
     with pytest.raises(ValueError, match="not all zero"):
-        Mixer(["a"]).next({"a": 0}, 1)
+        _draw(Mixer(["a"]), {"a": 0}, [1])
