@@ -19,11 +19,6 @@ from torch.nn import functional
 #: No side of a picture becomes shorter than this, however long the other one is.
 SHORTEST_SIDE = 14
 
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-SIGLIP_MEAN = (0.5, 0.5, 0.5)
-SIGLIP_STD = (0.5, 0.5, 0.5)
-
 
 class Placement(NamedTuple):
     """Where a picture lies in its square, in pixels."""

@@ -12,10 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from model.config import CLIP_MEAN, CLIP_STD, HALF
 from model.images import (
-    CLIP_MEAN,
-    CLIP_STD,
-    SIGLIP_MEAN,
     low_resolution,
     normalise,
     padding_colour,
@@ -28,7 +26,7 @@ from model.images import (
 def test_every_golden_geometry(golden: Path) -> None:
     cases = json.loads((golden / "geometry.json").read_text(encoding="utf-8"))
     assert cases
-    means = {padding_colour(mean): mean for mean in (CLIP_MEAN, SIGLIP_MEAN)}
+    means = {padding_colour(mean): mean for mean in (CLIP_MEAN, HALF)}
     for case in cases:
         size = case["image_size"]
         placement = place(case["width"], case["height"], size)
@@ -68,7 +66,7 @@ def test_what_is_padding_and_what_is_picture() -> None:
     assert square.dtype == torch.uint8
     assert square[:, 13].unique(dim=1).flatten().tolist() == [122, 116, 104]
     assert square[:, 14].unique(dim=1).flatten().tolist() == [200, 10, 0]
-    assert padding_colour(SIGLIP_MEAN) == (127, 127, 127)
+    assert padding_colour(HALF) == (127, 127, 127)
 
 
 def test_a_size_below_the_shortest_side_is_refused() -> None:
@@ -92,4 +90,5 @@ def test_the_forms_on_the_device() -> None:
     stripes[..., ::4] = 1
     half = low_resolution(stripes, 16)
     assert half.shape == (1, 3, 16, 16)
-    torch.testing.assert_close(half, torch.full_like(half, 0.25), atol=0.03, rtol=0)
+    inner = half[..., 1:-1]  # at the edges less is covered
+    torch.testing.assert_close(inner, torch.full_like(inner, 0.25))
