@@ -38,17 +38,24 @@ import numpy as np
 import xxhash
 from datasketch import MinHash, MinHashLSH
 
+from dsvl_data.curate import verify
 from dsvl_data.curate.clusters import BandFile, find_clusters, prefixes_for, stars, tasks
 from dsvl_data.curate.minhash import MinHashParameters, signatures
 from dsvl_data.curate.normalise import normalise, shingles, tables
-from dsvl_data.curate.signature_files import band_keys, bands_for, write_bands, write_signatures
+from dsvl_data.curate.signature_files import (
+    band_keys,
+    bands_for,
+    read_signatures,
+    write_bands,
+    write_signatures,
+)
 from dsvl_data.curate.union_find import UnionFind
 
 ROUNDS = 5
 DOCUMENTS = 4000
 LENGTH = 3000
 PARAMETERS = MinHashParameters()
-PART = 100_000
+PART, RUN = 100_000, 1_000_000
 TASK_MEMORY = 1 << 30
 
 
@@ -145,14 +152,16 @@ def clustering(count: int = 200_000, peer_count: int = 20_000) -> None:
         keys = band_keys(rows, bands)
         union = UnionFind(count)
         for band in range(bands.bands):
-            union.join(*stars(np.ascontiguousarray(keys[:, band]), np.arange(count)))
+            union.join(*stars(keys[band], np.arange(count)))
         union.components()
 
     def from_disk() -> None:
         with tempfile.TemporaryDirectory() as folder:
             file = BandFile(f"{folder}/bands", 0)
-            write_bands(file.path, rows, bands, 4, PARAMETERS.empty, {})
-            find_clusters(count, tasks([file], bands, 4, f"{folder}/edges", "f"))
+            prefixes = prefixes_for(count, TASK_MEMORY)
+            write_bands(file.path, [rows], bands, prefixes, PARAMETERS.empty, {})
+            jobs = tasks([file], bands, prefixes, f"{folder}/edges", "f")
+            find_clusters(count, jobs).components()
 
     minhashes = [MinHash(num_perm=128, hashvalues=row, scheme="affine32") for row in
                  rows[:peer_count]]  # fmt: skip
@@ -191,7 +200,7 @@ def recalling() -> None:
             union = UnionFind(len(texts))
             keys = band_keys(rows, bands)
             for band in range(bands.bands):
-                union.join(*stars(np.ascontiguousarray(keys[:, band]), np.arange(len(texts))))
+                union.join(*stars(keys[band], np.arange(len(texts))))
             shares = [share_found(union, pairs)]
             for hashed in (xxhash.xxh32_intdigest, None):
                 peers = UnionFind(len(texts))
@@ -235,37 +244,49 @@ def large(count: int, folder: str) -> None:
     bands = bands_for(0.8, 128)
     prefixes = prefixes_for(count, TASK_MEMORY)
     print(f"\n{count:,} synthetic signatures, one process, {bands}, {prefixes} prefix(es)")
-    files = []
+    files, signed = [], []
     made = written = banded = 0.0
     wall = time.perf_counter()
-    for number, first in enumerate(range(0, count, PART)):
+    for first in range(0, count, RUN):
+        paths, lengths = [], []
+        for at in range(first, min(first + RUN, count), PART):
+            start = time.process_time()
+            rows = synthetic(min(PART, count - at), at // PART)
+            made += clock(start)
+            start = time.process_time()
+            paths.append(f"{folder}/signatures-{at}")
+            lengths.append(len(rows))
+            write_signatures(paths[-1], [f"{at + i:x}" for i in range(len(rows))], rows, {})
+            written += clock(start)
         start = time.process_time()
-        rows = synthetic(min(PART, count - first), number)
-        made += clock(start)
-        start = time.process_time()
-        file = BandFile(f"{folder}/bands-{number}", first, f"{folder}/signatures-{number}")
-        write_signatures(file.signatures, [f"{first + i:x}" for i in range(len(rows))], rows, {})
-        written += clock(start)
-        start = time.process_time()
-        write_bands(file.path, rows, bands, prefixes, PARAMETERS.empty, {})
+        files.append(BandFile(f"{folder}/bands-{first}", first))
+        signed.append(verify.Signed(tuple(paths), tuple(lengths), first))
+        write_bands(files[-1].path, map(read_signatures, paths), bands, prefixes,
+                    PARAMETERS.empty, {})  # fmt: skip
         banded += clock(start)
-        files.append(file)
     sizes = [sum(p.stat().st_size for p in Path(folder).glob(f"{kind}-*"))
              for kind in ("signatures", "bands")]  # fmt: skip
     print(f"  CPU: made {made:.0f} s, signatures written {written:.0f} s "
           f"({sizes[0] / count:.0f} bytes each), bands written {banded:.0f} s "
           f"({sizes[1] / count:.0f} bytes each); {time.perf_counter() - wall:.0f} s in all; "
           f"peak {peak():.2f} GB")  # fmt: skip
-    for similarity in (0.0, 0.8):
-        start, wall = time.process_time(), time.perf_counter()
-        edges = f"{folder}/edges-{similarity}"
-        jobs = tasks(files, bands, prefixes, edges, "f", similarity)
-        documents, smallest = find_clusters(count, jobs)
-        size = sum(p.stat().st_size for p in Path(edges).iterdir())
-        print(f"  clusters, {'verified at 0.8' if similarity else 'not verified'}: "
-              f"{clock(start):.0f} CPU seconds, {time.perf_counter() - wall:.0f} s, "
-              f"{len(documents):,} documents in {len(np.unique(smallest)):,} clusters, "
-              f"edges {size / 1e6:.0f} MB, peak {peak():.2f} GB")  # fmt: skip
+    start, wall = time.process_time(), time.perf_counter()
+    edges = f"{folder}/edges"
+    jobs = list(tasks(files, bands, prefixes, edges, "f"))
+    union = find_clusters(count, jobs)
+    told("clusters of candidates", union, start, wall, edges, "edges-*")
+    start, wall = time.process_time(), time.perf_counter()
+    place = verify.Place(edges, "f", PARAMETERS.permutations * PARAMETERS.dtype.itemsize)
+    union = verify.verified(union, [job.out for job in jobs], signed, 0.8, place, TASK_MEMORY)
+    told("verified at 0.8", union, start, wall, edges, "[!e]*")
+
+
+def told(name: str, union: UnionFind, start: float, wall: float, edges: str, files: str) -> None:
+    documents, smallest = union.components()
+    size = sum(path.stat().st_size for path in Path(edges).glob(files))
+    print(f"  {name}: {clock(start):.0f} CPU seconds, {time.perf_counter() - wall:.0f} s, "
+          f"{len(documents):,} documents in {len(np.unique(smallest)):,} clusters, "
+          f"written {size / 1e6:.0f} MB, peak {peak():.2f} GB")  # fmt: skip
 
 
 def synthetic(count: int, part: int) -> np.ndarray[Any, Any]:

@@ -1,25 +1,28 @@
 """Near-duplicate texts of a corpus: its parts in, the number of each sample's cluster out.
 
     DIR/curation/signatures/<pipeline>/part-*.parquet    MinHash signatures, a row a sample
-    DIR/curation/bands/<pipeline>/part-*.parquet         the keys of their bands
-    DIR/curation/edges/edges-*.parquet                   which texts resemble each other
+    DIR/curation/bands/run-*.arrow                       the keys of their bands, by run of parts
+    DIR/curation/edges/*.arrow                           who may resemble whom, while it is asked
     DIR/curation/near_text/<pipeline>/part-*.parquet     `cluster`, null for who resembles nobody
 
-Signatures and bands are made part by part and stay while a part does. Edges and clusters are
-those of the whole corpus, and are made anew when any part changes; no rule and no threshold of
-another kind matters to them. Candidates are texts that share a band, cut for a lower threshold
-than the recipe's since banding misses many of the pairs that lie just above its own; of these
-only such are joined whose signatures agree in as many values as the recipe asks for.
+Signatures are made part by part and stay while a part does, bands while their run of parts does
+(a run is a million samples: a task opens a file for each run, not for each part). Edges and
+clusters are those of the whole corpus, and are made anew when any part changes; no rule and no
+threshold of another kind matters to them. Candidates are texts that share a band, cut for a lower
+threshold than the recipe's since banding misses many of the pairs that lie just above its own; of
+these only such are joined whose signatures agree in as many values as the recipe asks for.
 
-Memory: a part's signatures (512 bytes a sample) in the tasks that make them; four bytes a sample
-of the corpus, and sixteen a member of a cluster, where the edges are joined.
+Memory: a part's signatures (512 bytes a sample) in the tasks that make them, 20 bytes a band of a
+run's samples in those that make bands, 1 GB in those that look for edges and verify them; four
+bytes a sample of the corpus twice, and sixteen a member of a cluster, where edges are joined.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,7 +31,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dsvl_data import storage
-from dsvl_data.curate import clusters, stored
+from dsvl_data.curate import clusters, stored, verify
 from dsvl_data.curate.measure import Measured
 from dsvl_data.curate.minhash import MinHashParameters, signatures
 from dsvl_data.curate.settings import NearTextRules
@@ -48,8 +51,12 @@ SIGNATURES, BANDS, EDGES, CLUSTERS = "signatures", "bands", "edges", "near_text"
 
 _FORMAT = 1
 _ROWS = 1024  # texts at once
-_TASK_MEMORY = 1 << 30  # of a task that finds edges
+_TASK_MEMORY = 1 << 30  # of a task that finds edges, or verifies them
+_RUN_SAMPLES = 1 << 20  # whose bands are in one file
 _SLACK = 0.1  # by which the bands' threshold lies below the recipe's
+
+
+Run = Sequence[Measured]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +72,13 @@ class _Signing:
         """What a part's signatures are made from."""
         return stored.digest(_FORMAT, part.part, repr(self.parameters))
 
-    def banded(self, part: Measured) -> str:
-        """What a part's bands are made from."""
-        return stored.digest(self.signed(part), repr(self.bands), self.prefixes)
+    def banded(self, run: Run) -> str:
+        """What a run's bands are made from."""
+        return stored.digest([self.signed(part) for part in run], repr(self.bands), self.prefixes)
 
-    def place(self, stage: str, part: Measured) -> str:
-        """Where something of a part stands."""
-        return stored.path(self.out, stage, part.name)
+    def place(self, part: Measured) -> str:
+        """Where the signatures of a part stand."""
+        return stored.path(self.out, SIGNATURES, part.name)
 
 
 def fingerprint(rules: NearTextRules, parts: Sequence[Measured]) -> str:
@@ -98,32 +105,72 @@ def find(
         bands_for(max(0.1, rules.threshold - _SLACK), rules.permutations),
         clusters.prefixes_for(documents, _TASK_MEMORY),
     )
-    total = 2 * len(parts) + signing.bands.bands * signing.prefixes
-    signed = tasks.map(_sign, [(signing, part) for part in parts])
-    for done, _ in enumerate(signed, start=1):
+    runs = list(_runs(parts))
+    total = 2 * len(parts) + len(runs) + signing.bands.bands * signing.prefixes
+    done = 0
+    for _ in tasks.map(_sign, [(signing, part) for part in parts]):
+        done += 1
         yield done, total
-    firsts = [0, *itertools.accumulate(part.rows for part in parts)]
-    files = [
-        clusters.BandFile(signing.place(BANDS, part), first, signing.place(SIGNATURES, part))
-        for part, first in zip(parts, firsts, strict=False)
-    ]
+    banding, files, signed = [], [], []
+    first = 0
+    for number, run in enumerate(runs):
+        place = stored.path(out, BANDS, f"run-{number:05d}.arrow")
+        banding.append((signing, run, place))
+        files.append(clusters.BandFile(place, first))
+        rows = tuple(part.rows for part in run)
+        signed.append(verify.Signed(tuple(map(signing.place, run)), rows, first))
+        first += sum(rows)
+    for _ in tasks.map(_band, banding):
+        done += 1
+        yield done, total
+
+    def anywhere(function: Callable[[Any], str], some: Iterable[Any]) -> Iterable[str]:
+        return tasks.map(function, list(some))
+
     folder = storage.join(out, stored.ROOT, EDGES)
-    jobs = list(
-        clusters.tasks(files, signing.bands, signing.prefixes, folder, made, rules.threshold)
-    )
-    members, smallest = clusters.find_clusters(
-        documents, jobs, lambda function, some: tasks.map(function, list(some))
-    )
-    yield len(parts) + len(jobs), total
+    jobs = list(clusters.tasks(files, signing.bands, signing.prefixes, folder, made))
+    candidates = clusters.find_clusters(documents, jobs, anywhere)
+    bytes_each = signing.parameters.permutations * signing.parameters.dtype.itemsize
+    members, smallest = verify.verified(
+        candidates,
+        [job.out for job in jobs],
+        signed,
+        rules.threshold,
+        verify.Place(folder, made, bytes_each),
+        _TASK_MEMORY,
+        anywhere,
+    ).components()
+    done += len(jobs)
+    yield done, total
     writing = []
-    for part, first in zip(parts, firsts, strict=False):
+    first = 0
+    for part in parts:
         low, high = np.searchsorted(members, [first, first + part.rows])
-        rows, numbers = members[low:high] - first, smallest[low:high]
-        writing.append((out, part, made, rows, numbers))
-    written = tasks.map(_write_clusters, writing)
-    for done, _ in enumerate(written, start=1 + len(parts) + len(jobs)):
+        writing.append((out, part, made, members[low:high] - first, smallest[low:high]))
+        first += part.rows
+    for _ in tasks.map(_write_clusters, writing):
+        done += 1
         yield done, total
-    wanted = {job.out for job in jobs}
+    # All that depends on the whole corpus is in the clusters now.
+    _keep_only(folder, [])
+    _keep_only(storage.join(out, stored.ROOT, BANDS), [place for _, _, place in banding])
+
+
+def _runs(parts: Sequence[Measured]) -> Iterator[Run]:
+    """Part parts into runs of about a million samples."""
+    run: list[Measured] = []
+    samples = 0
+    for part in parts:
+        if run and samples + part.rows > _RUN_SAMPLES:
+            yield run
+            run, samples = [], 0
+        run.append(part)
+        samples += part.rows
+    if run:
+        yield run
+
+
+def _keep_only(folder: str, wanted: Sequence[str]) -> None:
     for name in storage.list_names(folder):
         if storage.join(folder, name) not in wanted:
             storage.remove(storage.join(folder, name))
@@ -138,28 +185,32 @@ def groups(out: str, name: str) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
 
 
 def _sign(job: tuple[_Signing, Measured]) -> None:
-    """Make the signatures and bands of a part, unless they are there."""
+    """Make the signatures of a part, unless they are there."""
     signing, part = job
-    place = signing.place(SIGNATURES, part)
-    if metadata_of(place).get("fingerprint") != signing.signed(part):
-        keys, matrices = [], []
-        for names, texts in _texts(signing.out, part.name):
-            keys += names
-            matrices.append(signatures(texts, signing.parameters))
-        empty = np.zeros((0, signing.parameters.permutations), signing.parameters.dtype)
-        write_signatures(
-            place, keys, np.concatenate([empty, *matrices]), {"fingerprint": signing.signed(part)}
-        )
-    bands = signing.place(BANDS, part)
-    if metadata_of(bands).get("fingerprint") != signing.banded(part):
-        _, matrix = read_signatures(place)
+    place = signing.place(part)
+    if metadata_of(place).get(clusters.FINGERPRINT) == signing.signed(part):
+        return
+    keys, matrices = [], []
+    for names, texts in _texts(signing.out, part.name):
+        keys += names
+        matrices.append(signatures(texts, signing.parameters))
+    empty = np.zeros((0, signing.parameters.permutations), signing.parameters.dtype)
+    made = {clusters.FINGERPRINT: signing.signed(part)}
+    write_signatures(place, keys, np.concatenate([empty, *matrices]), made)
+
+
+def _band(job: tuple[_Signing, Run, str]) -> None:
+    """Make the bands of a run of parts, unless they are there."""
+    signing, run, place = job
+    made = signing.banded(run)
+    if metadata_of(place).get(clusters.FINGERPRINT) != made:
         write_bands(
-            bands,
-            matrix,
+            place,
+            (read_signatures(signing.place(part)) for part in run),
             signing.bands,
             signing.prefixes,
             signing.parameters.empty,
-            {"fingerprint": signing.banded(part)},
+            {clusters.FINGERPRINT: made},
         )
 
 

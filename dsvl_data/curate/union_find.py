@@ -20,6 +20,7 @@ class UnionFind:
 
     def __init__(self, documents: int) -> None:
         dtype = np.uint32 if documents <= 1 << 32 else np.int64
+        self.documents = documents
         self._above: NDArray[Any] = np.arange(documents, dtype=dtype)
 
     def join(self, left: Numbers, right: Numbers) -> None:
@@ -37,6 +38,11 @@ class UnionFind:
         inner = _members(self._above)
         documents = np.flatnonzero(inner)
         return documents, self._above[documents].astype(np.int64)
+
+    def smallest(self, documents: Numbers) -> Numbers:
+        """Return the smallest number in the component of each of some documents."""
+        _flatten(self._above)
+        return self._above[documents].astype(np.int64)
 
 
 @njit(nogil=True, cache=True)

@@ -1,3 +1,4 @@
+import contextlib
 import random
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +10,8 @@ from datasketch import MinHash, MinHashLSH
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsvl_data.curate import clusters
+from dsvl_data import storage
+from dsvl_data.curate import verify
 from dsvl_data.curate.clusters import BandFile, find_clusters, prefixes_for, run_task, stars, tasks
 from dsvl_data.curate.minhash import MinHashParameters, signatures
 from dsvl_data.curate.normalise import shingles
@@ -17,8 +19,9 @@ from dsvl_data.curate.signature_files import (
     Bands,
     band_keys,
     bands_for,
+    metadata_of,
+    read_band,
     read_signatures,
-    take_signatures,
     write_bands,
     write_signatures,
 )
@@ -43,23 +46,39 @@ def varied(count: int, seed: int, changes: range = range(0, 9)) -> list[str]:
 
 
 def stored(folder: str, rows: np.ndarray, cuts: list[int], bands: Bands, prefixes: int):
-    files = []
+    """Bands and signatures on disk, in runs of one part each."""
+    files, signed = [], []
     for first, end in zip([0, *cuts], [*cuts, len(rows)], strict=True):
-        file = BandFile(f"{folder}/bands-{first}-{len(files)}.parquet", first,
-                        f"{folder}/signatures-{first}-{len(files)}.parquet")  # fmt: skip
+        file = BandFile(f"{folder}/bands-{first}-{len(files)}.arrow", first)
+        path = f"{folder}/signatures-{first}-{len(files)}.parquet"
         part = rows[first:end]
-        write_bands(file.path, part, bands, prefixes, PARAMETERS.empty, {})
-        write_signatures(file.signatures, [f"k{i}" for i in range(first, end)], part, {})
+        write_bands(file.path, [part], bands, prefixes, PARAMETERS.empty, {})
+        write_signatures(path, [f"k{i}" for i in range(first, end)], part, {})
         files.append(file)
-    return files
+        signed.append(verify.Signed((path,), (end - first,), first))
+    return files, signed
 
 
-def labels(rows, folder, cuts=(), bands=None, prefixes=1, similarity=0.0, mapping=map):
-    bands = bands or bands_for(0.8, rows.shape[1])
-    files = stored(folder, rows, list(cuts), bands, prefixes)
-    jobs = tasks(files, bands, prefixes, f"{folder}/edges", "f", similarity)
-    documents, smallest = find_clusters(len(rows), jobs, mapping)
+def clusters_from(
+    rows, folder, files, signed, bands, prefixes, similarity=0.0, mapping=map, memory=1 << 30
+):
+    """Candidates and, with a similarity, their verification, from what `stored` wrote."""
+    jobs = list(tasks(files, bands, prefixes, f"{folder}/edges", "f"))
+    union = find_clusters(len(rows), jobs, mapping)
+    if similarity:
+        place = verify.Place(f"{folder}/edges", "f", rows.shape[1] * rows.itemsize)
+        paths = [job.out for job in jobs]
+        union = verify.verified(union, paths, signed, similarity, place, memory, mapping)
+    documents, smallest = union.components()
     return dict(zip(documents.tolist(), smallest.tolist(), strict=True))
+
+
+def labels(
+    rows, folder, cuts=(), bands=None, prefixes=1, similarity=0.0, mapping=map, memory=1 << 30
+):
+    bands = bands or bands_for(0.8, rows.shape[1])
+    files, signed = stored(folder, rows, list(cuts), bands, prefixes)
+    return clusters_from(rows, folder, files, signed, bands, prefixes, similarity, mapping, memory)
 
 
 def components_of(pairs: Iterable[tuple[int, int]], count: int) -> dict[int, int]:
@@ -91,8 +110,10 @@ def test_union_find_does_not_depend_on_the_order_of_edges(given_pairs, rng):
         batch, shuffled = np.array(shuffled[:size], np.int64), shuffled[size:]
         union.join(batch[:, 0], batch[:, 1])
         union.components()  # asking in between changes nothing
+        union.smallest(np.arange(count))
     documents, smallest = union.components()
     assert dict(zip(documents.tolist(), smallest.tolist(), strict=True)) == expected
+    assert union.smallest(np.arange(count)).tolist() == [expected.get(i, i) for i in range(count)]
 
 
 def test_union_find_refuses_numbers_out_of_range():
@@ -148,11 +169,12 @@ def test_clusters_are_datasketchs(rows, tmp_path):
     st.lists(st.integers(0, 243), max_size=4).map(sorted),
     st.sampled_from([1, 2, 16]),
     st.sampled_from([0.0, 0.7, 0.85]),
+    st.sampled_from([1 << 30, 40_000, 5_000]),
     st.randoms(use_true_random=False),
 )
-@settings(deadline=None, max_examples=12)
-def test_files_prefixes_and_order_change_nothing(
-    rows, whole, tmp_path_factory, cuts, prefixes, similarity, rng
+@settings(deadline=None, max_examples=15)
+def test_files_prefixes_shares_and_order_change_nothing(
+    rows, whole, tmp_path_factory, cuts, prefixes, similarity, memory, rng
 ):
     def shuffled(function, jobs):
         jobs = list(jobs)
@@ -160,7 +182,8 @@ def test_files_prefixes_and_order_change_nothing(
         return [function(job) for job in jobs]
 
     folder = str(tmp_path_factory.mktemp("cut"))
-    assert labels(rows, folder, cuts, None, prefixes, similarity, shuffled) == whole[similarity]
+    found = labels(rows, folder, cuts, None, prefixes, similarity, shuffled, memory)
+    assert found == whole[similarity]
 
 
 @pytest.fixture(scope="module")
@@ -187,29 +210,72 @@ def test_the_order_of_documents_changes_numbers_only(rows, tmp_path_factory, ord
     assert groups(moved, order) == groups(straight, list(range(60)))
 
 
-def test_a_run_that_died_goes_on_and_ends_the_same(rows, whole, tmp_path):
+class Killed(BaseException):
+    """What no handler of errors stops, as a signal does."""
+
+
+@given(
+    st.lists(st.integers(0, 20), min_size=1, max_size=5),
+    st.randoms(use_true_random=False),
+    st.sampled_from([0.0, 0.7]),
+)
+@settings(deadline=None, max_examples=12)
+def test_kills_and_torn_files_change_nothing(rows, whole, tmp_path_factory, lives, rng, similarity):
+    """Each life ends after some writes; files are cut, emptied or full of noise before the next."""
+    folder = tmp_path_factory.mktemp("killed")
+    bands, prefixes = bands_for(0.8, 128), rng.choice([1, 4])
+    files, signed = stored(str(folder), rows, [60, 100], bands, prefixes)
+    write = storage.atomic_write
+    left = 0
+
+    def mortal(path, data):
+        nonlocal left
+        if left == 0:
+            raise Killed
+        left -= 1
+        write(path, data)
+
+    def run(mapping=map):
+        return clusters_from(
+            rows, str(folder), files, signed, bands, prefixes, similarity, mapping, 40_000
+        )
+
+    def shuffled(function, jobs):
+        jobs = list(jobs)
+        rng.shuffle(jobs)
+        return map(function, jobs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(storage, "atomic_write", mortal)
+        for left in lives:  # noqa: B007 `mortal` counts it down
+            with contextlib.suppress(Killed):
+                run(shuffled)
+            written = sorted((folder / "edges").glob("*.arrow"))
+            for path in rng.sample(written, len(written) // 4):
+                data = path.read_bytes()
+                path.write_bytes(
+                    rng.choice(
+                        [b"", data[: len(data) * rng.randint(0, 99) // 100], b"ARROW1" + b"x" * 99]
+                    )
+                )
+    assert run(shuffled) == whole[similarity]
+
+
+def test_what_is_there_is_not_made_again(rows, whole, tmp_path):
     bands = bands_for(0.8, 128)
-    files = stored(str(tmp_path), rows, [100], bands, 4)
-    jobs = list(tasks(files, bands, 4, str(tmp_path / "edges"), "f"))
-    done = []
-
-    def dying(function, some):
-        for job in some:
-            if len(done) == 7:
-                raise KeyboardInterrupt
-            done.append(job.out)
-            yield function(job)
-
-    with pytest.raises(KeyboardInterrupt):
-        find_clusters(len(rows), jobs, dying)
-    stamps = {path: Path(path).stat().st_mtime_ns for path in done}
-    documents, smallest = find_clusters(len(rows), reversed(jobs))
-    assert dict(zip(documents.tolist(), smallest.tolist(), strict=True)) == whole[0.0]
-    assert {path: Path(path).stat().st_mtime_ns for path in done} == stamps
-    # Other settings: what is there does not count.
+    files, signed = stored(str(tmp_path), rows, [100], bands, 4)
+    run = [rows, str(tmp_path), files, signed, bands, 4, 0.7]
+    assert clusters_from(*run) == whole[0.7]
+    stamps = {path: path.stat().st_mtime_ns for path in (tmp_path / "edges").iterdir()}
+    assert {path.name.partition("-")[0] for path in stamps} == {
+        "edges", "gathered", "routed", "verified"
+    }  # fmt: skip
+    assert clusters_from(*run) == whole[0.7]
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+    # Made from something else: what is there does not count.
     other = next(tasks(files, bands, 4, str(tmp_path / "edges"), "g"))
     run_task(other)
-    assert Path(other.out).stat().st_mtime_ns != stamps[other.out]
+    assert Path(other.out).stat().st_mtime_ns != stamps[Path(other.out)]
 
 
 def test_verification_drops_pairs_below_the_threshold(tmp_path):
@@ -222,11 +288,6 @@ def test_verification_drops_pairs_below_the_threshold(tmp_path):
     for document in strict:
         best = max((rows[document] == rows[other]).mean() for other in strict if other != document)
         assert best >= 0.8
-
-
-def test_verification_goes_on_from_batch_to_batch(rows, whole, tmp_path, monkeypatch):
-    monkeypatch.setattr(clusters, "_VERIFIED_AT_ONCE", 3)
-    assert labels(rows, str(tmp_path), similarity=0.7) == whole[0.7]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -258,15 +319,29 @@ def test_recall_of_similar_pairs_is_datasketchs(seed, tmp_path):
     assert recall(ours) > 0.8
 
 
-def test_signatures_are_kept_and_taken_by_row(rows, tmp_path):
+def test_signatures_are_kept(rows, tmp_path):
     many = np.tile(rows, (40, 1))
-    path = str(tmp_path / "s.parquet")
-    write_signatures(path, [str(i) for i in range(len(many))], many, {"fingerprint": "x"})
-    keys, found = read_signatures(path)
-    assert keys[:2] == ["0", "1"]
-    np.testing.assert_array_equal(found, many)
-    some = np.array([0, 5, 4095, 4096, len(many) - 1])
-    np.testing.assert_array_equal(take_signatures(path, some), many[some])
+    for matrix in (many, many.astype(np.uint64), many[:0]):
+        path = str(tmp_path / "s.parquet")
+        write_signatures(path, [str(i) for i in range(len(matrix))], matrix, {"fingerprint": "x"})
+        found = read_signatures(path)
+        assert found.dtype == matrix.dtype
+        np.testing.assert_array_equal(found, matrix)
+        assert metadata_of(path)["fingerprint"] == "x"
+    assert metadata_of(str(tmp_path / "none")) == {}
+
+
+def test_a_file_of_bands_holds_a_run_of_parts(rows, tmp_path):
+    bands = bands_for(0.8, 128)
+    for prefixes in (1, 4):
+        write_bands(str(tmp_path / "one"), [rows], bands, prefixes, PARAMETERS.empty, {})
+        parts = [rows[:50], rows[50:50], rows[50:]]
+        write_bands(str(tmp_path / "run"), parts, bands, prefixes, PARAMETERS.empty, {})
+        assert (tmp_path / "one").read_bytes() == (tmp_path / "run").read_bytes()
+        keys, numbers = read_band(str(tmp_path / "run"), prefixes - 1)
+        assert set(keys.tolist()) <= set(band_keys(rows, bands)[0].tolist())
+        assert len(numbers) > 0
+        assert numbers.max() < 240  # the empty ones at the end are not there
 
 
 def test_any_store(rows):
@@ -277,7 +352,7 @@ def test_any_store(rows):
 def test_keys_differ_where_bands_do():
     rng = np.random.default_rng(1)
     rows = rng.integers(0, 2, (4096, 12)).astype(np.uint32)
-    keys = band_keys(rows, Bands(1, 12))[:, 0]
+    keys = band_keys(rows, Bands(1, 12))[0]
     assert len(np.unique(keys)) == len(np.unique(rows, axis=0))
     with pytest.raises(ValueError, match="12 of a signature"):
         band_keys(rows, Bands(2, 7))
@@ -287,11 +362,10 @@ def test_tasks_are_as_many_as_the_memory_needs():
     assert prefixes_for(10_000, 1 << 30) == 1
     assert prefixes_for(1_000_000_000, 1 << 30) == 64
     with pytest.raises(ValueError, match="power of two"):
-        write_bands("memory://x", np.zeros((1, 8), np.uint32), Bands(2, 4), 3, 1, {})
+        write_bands("memory://x", [np.zeros((1, 8), np.uint32)], Bands(2, 4), 3, 1, {})
 
 
 def test_a_part_without_documents_is_a_part(rows, tmp_path):
     assert labels(rows, str(tmp_path / "a"), [0, 100, 100], similarity=0.7)
     assert labels(rows[:0], str(tmp_path / "b"), similarity=0.7) == {}
-    keys, found = read_signatures(f"{tmp_path}/b/signatures-0-0.parquet")
-    assert (keys, found.shape) == ([], (0, 128))
+    assert labels(rows[:0], str(tmp_path / "c")) == {}

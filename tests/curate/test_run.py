@@ -159,7 +159,7 @@ def test_nothing_is_done_twice(tmp_path: Path) -> None:
 def test_a_threshold_redoes_decisions_and_the_shards_that_change(tmp_path: Path) -> None:
     out = corpus(tmp_path / "out")
     run(out)
-    kept = ("measures", "signatures", "bands", "edges", "near_text")
+    kept = ("measures", "signatures", "bands", "near_text")
     before = {name: state(out / "curation" / name) for name in kept}
     captions, texts = (state(out / "shards" / name) for name in ("caption", "text"))
     run(out, {**RULES, "text": {"length": {"min_characters": 5}}})
