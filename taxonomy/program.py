@@ -95,7 +95,7 @@ class Problem:
 
     def taken(self, counts: NDArray[Any]) -> Floats:
         """Return the uses of each class."""
-        return np.bincount(self.classes, counts, minlength=len(self.target))
+        return np.bincount(self.classes, counts, len(self.target)).astype(np.float64)
 
     def distance(self, counts: NDArray[Any]) -> float:
         """Return the total variation between the mix of these counts and the target."""
@@ -118,7 +118,7 @@ class Model:
     constant: float = field(init=False)
 
     def __post_init__(self) -> None:
-        part = self.problem.target - self._whole
+        part = np.maximum(0, self.problem.target - self._whole)
         classes = len(self.problem.target)
         cost = np.concatenate([np.zeros(self.problem.cells), 1 - 2 * part, np.ones(2 * classes)])
         object.__setattr__(self, "cost", cost)
