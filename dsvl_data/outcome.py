@@ -78,6 +78,10 @@ class Reason(Enum):
     OCR_GARBAGE = (Outcome.FILTERED, "too much that a failed character recognition leaves")
     LOW_QUALITY = (Outcome.FILTERED, "a quality model thinks less of it than the recipe asks for")
     PERPLEXITY = (Outcome.FILTERED, "a language model finds it too strange, or too plain")
+    CONTAMINATED = (
+        Outcome.FILTERED,
+        "shares a run of words or an image with a benchmark that the recipe names",
+    )
     TEXT_TOO_SHORT = (Outcome.FILTERED, "fewer characters than the recipe asks for")
 
     # Duplicates: as good as another sample, which is kept and named.

@@ -6,12 +6,22 @@ adds its module's `CRITERION` to the list.
 
 from __future__ import annotations
 
-from dsvl_data.curate import exact, language_rules, length, masking, quality, quality_scores, rights
+from dsvl_data.curate import (
+    contamination,
+    exact,
+    language_rules,
+    length,
+    masking,
+    quality,
+    quality_scores,
+    rights,
+)
 from dsvl_data.curate.rule import Rule, Scorer
 from dsvl_data.curate.settings import Curation
 
 CRITERIA = (
     rights.CRITERION,
+    contamination.CRITERION,
     length.CRITERION,
     language_rules.CRITERION,
     quality.FORM_CRITERION,

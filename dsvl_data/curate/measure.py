@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from dsvl_data import storage
 from dsvl_data.curate import stored
 from dsvl_data.curate.criteria import scorers
-from dsvl_data.curate.rule import Scorer
+from dsvl_data.curate.rule import Prepared, Scorer
 from dsvl_data.curate.settings import Curation
 from dsvl_data.curate.stored import CurationError
 from dsvl_data.outcome import UserError
@@ -96,9 +96,17 @@ class Tokens:
 _counter = lru_cache(maxsize=2)(token_counter)
 
 
-def all_scorers(settings: Curation, tokenizer: str | None) -> list[Scorer]:
-    """Return everything that is to be measured, whatever the rules."""
-    return [Tokens(tokenizer), *scorers(settings)]
+def all_scorers(out: str, settings: Curation, tokenizer: str | None) -> list[Scorer]:
+    """Return everything that is to be measured, whatever the rules; see also `prepare`."""
+    found = (each.placed(out) if isinstance(each, Prepared) else each for each in scorers(settings))
+    return [Tokens(tokenizer), *found]
+
+
+def prepare(out: str, settings: Curation) -> None:
+    """Make what scorers share, where it is not there yet: before `all_scorers` is called."""
+    for each in scorers(settings):
+        if isinstance(each, Prepared):
+            each.prepare(out)
 
 
 def versions_of(chosen: Sequence[Scorer]) -> dict[str, str]:
@@ -123,7 +131,7 @@ def look(out: str, names: Sequence[str], versions: Mapping[str, str]) -> list[Me
 def measure(out: str, part: Measured, settings: Curation, tokenizer: str | None) -> None:
     """Measure one part, as far as it is not done."""
     place = stored.path(out, STAGE, part.name)
-    chosen = all_scorers(settings, tokenizer)
+    chosen = all_scorers(out, settings, tokenizer)
     note = stored.note(place)
     columns: dict[str, pa.ChunkedArray] = {}
     versions: dict[str, str] = {}

@@ -110,7 +110,7 @@ def tables() -> Tables:
                     entry |= len(spelling) << 24 | len(pool) << 32
                     pool += spelling
                 block[low] = entry
-        elif _spaceless(page * _BLOCK):
+        elif spaceless(page * _BLOCK):
             block[:] = ALONE
         pages[page] = blocks.setdefault(block.tobytes(), len(blocks))
     entries = np.frombuffer(b"".join(blocks), np.uint64).reshape(-1, _BLOCK)
@@ -127,7 +127,8 @@ def _without_space(match: re.Match[str]) -> str:
     return match.group().replace(" ", "")
 
 
-def _spaceless(point: int) -> bool:
+def spaceless(point: int) -> bool:
+    """Whether a code point is of a script that is written without spaces."""
     return bisect_right(_CUTS, point) % 2 == 1
 
 
@@ -149,7 +150,7 @@ def _kind(character: str) -> int:
         return SPACE
     if unicodedata.category(character)[0] == "M":
         return MARK
-    return ALONE if _spaceless(ord(character)) else WORD
+    return ALONE if spaceless(ord(character)) else WORD
 
 
 def _entry(point: int) -> tuple[int, bytes]:

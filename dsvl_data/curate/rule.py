@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -48,6 +48,19 @@ class Scorer(Protocol):
 
     def score(self, samples: Sequence[Sample]) -> Mapping[str, Sequence[Any]]:
         """Return a value for each sample in each column; None where there is nothing to score."""
+        ...
+
+
+@runtime_checkable
+class Prepared(Scorer, Protocol):
+    """A scorer that needs something made once for all its workers, below the output folder."""
+
+    def prepare(self, out: str) -> None:
+        """Make it, unless it is there; called by the driver, before anything is measured."""
+        ...
+
+    def placed(self, out: str) -> Scorer:
+        """Return the scorer that uses what was made."""
         ...
 
 

@@ -12,6 +12,7 @@ measures and no sample.
 
     DIR/curation/settings.json    the rules by which the decisions were made
     DIR/curation/report.json      the accounts
+    DIR/curation/contamination.json    what is shared with benchmarks (contamination_report.py)
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsvl_data import storage
-from dsvl_data.curate import decide, elect, measure, near_text, stored
+from dsvl_data.curate import contamination_report, decide, elect, measure, near_text, stored
 from dsvl_data.curate.accounts import SETTINGS, Account, accounts
 from dsvl_data.curate.measure import Measured
 from dsvl_data.curate.settings import Curation
@@ -63,10 +64,11 @@ def curate(
         raise CurationError(f"{out} has no parts to curate; run `dsvl-data corpus build` first")
     tell = progress or _ignore
     tasks = Tasks(executor, workers)
-    held = {"settings": settings.model_dump(mode="json"), "tokenizer": tokenizer}
     with tasks.session():
         parts = _measure(out, settings, tokenizer, tasks, tell)
+        settings = contamination_report.with_common_runs(out, settings, parts, tasks)
         # Before the first decision by them: who explains one reads the rules here.
+        held = {"settings": settings.model_dump(mode="json"), "tokenizer": tokenizer}
         write_if_new(_place(out, SETTINGS), encode(held))
         near = ""
         rules = settings.duplicates.near_text if settings.duplicates else None
@@ -83,6 +85,7 @@ def curate(
                 _drain(tasks, elect.elect, electing, f"elect {kind}", tell)
         deciding = [(election, number) for number in range(len(election.slices))]
         _drain(tasks, decide.decide, deciding, "decide", tell)
+        contamination_report.write(out, settings, parts, tasks)
     _sweep(out, election, parts)
     found = accounts(out, with_shards=False)
     report = {"pipelines": {name: account.to_json() for name, account in found.items()}}
@@ -92,7 +95,7 @@ def curate(
 
 def forget(out: str) -> None:
     """Take an output for uncurated, as its recipe now does; what was measured stays."""
-    for name in (SETTINGS, REPORT):
+    for name in (SETTINGS, REPORT, contamination_report.NAME):
         storage.remove(_place(out, name))
 
 
@@ -114,7 +117,8 @@ def _measure(
     tasks: Tasks,
     tell: Callable[[Progress], None],
 ) -> list[Measured]:
-    chosen = measure.all_scorers(settings, tokenizer)
+    measure.prepare(out, settings)
+    chosen = measure.all_scorers(out, settings, tokenizer)
     versions = measure.versions_of(chosen)
     names = list_parts(out)
     looking = [

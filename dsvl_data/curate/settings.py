@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
+from dsvl_data.curate.benchmarks import ContaminationRules
+from dsvl_data.curate.mix import MixRules
 from dsvl_data.curate.pii import PiiRules
 from dsvl_data.curate.quality_settings import GarbageRules, ModelRules, QualityRules
 from dsvl_data.pipeline import Settings
@@ -136,6 +138,7 @@ class CategoryRules(Settings):
 
     text: TextRules | None = None
     rights: RightsRules | None = None
+    contamination: ContaminationRules | None = None
 
 
 class Curation(Settings):
@@ -145,6 +148,8 @@ class Curation(Settings):
     pii: PiiRules | None = None
     duplicates: DuplicateRules | None = None
     rights: RightsRules | None = None
+    contamination: ContaminationRules | None = None
+    mix: MixRules | None = None
     by_category: dict[Category, CategoryRules] = Field(
         default_factory=dict,
         description="what is otherwise for some categories: only what differs need be said, and "
@@ -156,7 +161,7 @@ class Curation(Settings):
         for name, rules in self.by_category.items():
             if name == category:
                 return rules
-        return CategoryRules(text=self.text, rights=self.rights)
+        return CategoryRules(**{name: getattr(self, name) for name in CategoryRules.model_fields})
 
     def every_rules(self) -> list[CategoryRules]:
         """Return the rules of every category that has its own, and those of the rest."""
@@ -164,7 +169,7 @@ class Curation(Settings):
 
     def judging(self) -> dict[str, Any]:
         """Return, as JSON values, what can change which samples are kept."""
-        return self.model_dump(mode="json", exclude={"pii"})
+        return self.model_dump(mode="json", exclude={"pii", "mix"})
 
     @model_validator(mode="before")
     @classmethod

@@ -1,0 +1,288 @@
+"""What samples share with benchmarks: samples in, runs of words and near images in common out.
+
+A sample is contaminated when it shares a run of words with a benchmark (lengths, and which runs
+are evidence at all: `contamination_index.py`) or when one of its images is nearly one of a
+benchmark's. GPT-3 (Brown et al. 2020, appendix C) removed around any 13-gram in common; so one
+run is enough by default, and `min_runs` asks for more.
+
+A run that many documents of the corpus have (licences, prayers, headers) is no evidence either:
+GPT-3 drew the line at 10 documents. That rule alone would let through what leaks most, a question
+that was copied a hundred times; here a sample that has half of a benchmark's text (and 10 of its
+runs) is contaminated however common these are. Those runs are found after all parts are measured,
+and are part of the rules by which the decisions are made (`common`): no sample is read again.
+
+An image's hash is compared with that of every image of the benchmarks (some 0.1 ms for 100,000),
+and its traits with those of the images whose hashes are near (`image_hash.py` says why).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from dsvl_data.curate import contamination_index as indexes
+from dsvl_data.curate import ngrams
+from dsvl_data.curate.benchmarks import ContaminationRules
+from dsvl_data.curate.contamination_index import Index
+from dsvl_data.curate.image_hash import COLOUR, differences, fingerprint, reduced
+from dsvl_data.curate.rule import Criterion, Rule, Scorer
+from dsvl_data.curate.settings import CategoryRules, Curation
+from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.sample import Sample
+
+TEXT, RUNS, SHARE = "contamination", "contamination_runs", "contamination_share"
+HASHES, ITEMS = "contamination_hashes", "contamination_items"
+IMAGE, IMAGE_ITEM = "contamination_image", "contamination_image_item"
+BITS, DETAIL = "contamination_image_bits", "contamination_image_detail"
+
+_MOST_HASHES = 256  # of one sample that are kept to be counted
+_MOST_ITEMS = 16
+_EXCERPT = 100  # characters
+_FEWEST_OF_WHOLE = 10  # runs: to have a whole short text (a proverb) proves nothing
+_WIDEST = 8  # bits: beyond that two images are not compared
+
+
+class Shared(NamedTuple):
+    """What a text shares with the texts of benchmarks: items with their runs and share of them."""
+
+    hashes: NDArray[np.uint64]
+    items: list[tuple[int, int, int, float]]  # item, items with that text, runs, share
+    excerpt: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContaminationScorer:
+    """The scorer: what is shared with which item. `place` is where the index stands."""
+
+    rules: ContaminationRules
+    place: str = ""
+    name: ClassVar[str] = "contamination"
+    columns: ClassVar[Mapping[str, pa.DataType]] = {
+        TEXT: pa.string(),  # in words
+        RUNS: pa.int64(),  # different runs in common; 0: none
+        SHARE: pa.float64(),  # the largest share of a benchmark's text
+        HASHES: pa.list_(pa.uint64()),
+        ITEMS: pa.list_(
+            pa.struct([("item", pa.string()), ("runs", pa.int64()), ("share", pa.float64())])
+        ),
+        IMAGE: pa.string(),  # in words
+        IMAGE_ITEM: pa.string(),
+        BITS: pa.int64(),  # of the hash that differ
+        DETAIL: pa.float64(),  # share of the fine bits that do
+    }
+    gpus: ClassVar[float] = 0
+
+    def prepare(self, out: str) -> None:
+        """See `Prepared`."""
+        indexes.prepare(out, self.rules)
+
+    def placed(self, out: str) -> ContaminationScorer:
+        """See `Prepared`."""
+        return replace(self, place=indexes.place(out))
+
+    @property
+    def version(self) -> str:
+        """See `Scorer`."""
+        return f"1/{indexes.note(self.place)['fingerprint']}"
+
+    def score(self, samples: Sequence[Sample]) -> Mapping[str, Sequence[Any]]:
+        """See `Scorer`."""
+        index = indexes.load(self.place, self.version.removeprefix("1/"))
+        values: dict[str, list[Any]] = {name: [] for name in self.columns}
+        for sample in samples:
+            shared = find_text(sample.text, index)
+            names = [(index.name(item), *rest) for item, *rest in shared.items]
+            values[TEXT].append(_text_in_words(names, shared) if names else None)
+            values[RUNS].append(len(shared.hashes))
+            values[SHARE].append(names[0][3] if names else 0.0)
+            values[HASHES].append(shared.hashes[:_MOST_HASHES] if names else None)
+            values[ITEMS].append(
+                [{"item": name, "runs": runs, "share": share} for name, _, runs, share in names]
+                or None
+            )
+            item, bits, detail = find_image([each.data for each in sample.images], index)
+            named = None if item is None else index.name(item)
+            said = f"{named} ({bits} bits, {detail:.1%} different)" if named else None
+            for column, value in (
+                (IMAGE, said),
+                (IMAGE_ITEM, named),
+                (BITS, None if item is None else bits),
+                (DETAIL, None if item is None else detail),
+            ):
+                values[column].append(value)
+        return values
+
+
+def find_text(text: str, index: Index) -> Shared:
+    """Find what a text shares with an index; items by share, the largest first."""
+    tokens = ngrams.read_tokens(text)
+    slots, starts, stops = ngrams.search(tokens, index.lengths, index.buckets)
+    if not len(slots):
+        return Shared(np.zeros(0, np.uint64), [], "")
+    different = np.unique(slots)
+    lists = [index.texts[index.firsts[slot] : index.firsts[slot + 1]] for slot in different]
+    texts, counts = np.unique(np.concatenate(lists), return_counts=True)
+    shares = counts / index.runs[texts]
+    best = np.lexsort((texts, -counts, -shares))
+    items: dict[int, tuple[int, int, int, float]] = {}
+    for at in best.tolist():
+        text_number = int(texts[at])
+        item = int(index.items[text_number])
+        sharing = int(index.sharing[text_number])
+        items.setdefault(item, (item, sharing, int(counts[at]), float(shares[at])))
+        if len(items) == _MOST_ITEMS:
+            break
+    first, last = _longest(starts, stops)
+    excerpt = " ".join(text[tokens.begins[first] : tokens.ends[last]].split())
+    return Shared(index.buckets.hashes[different], list(items.values()), excerpt)
+
+
+def find_image(images: Iterable[bytes], index: Index) -> tuple[int | None, int, float]:
+    """Find the image of an index that is most like one of some images.
+
+    Returns its item, the bits in which the hashes differ, and the share of fine bits that do; no
+    item where no hash is near, or only such of other colours.
+    """
+    found: tuple[int | None, int, float] = (None, 0, 0.0)
+    if not len(index.hashes):
+        return found
+    for data in images:
+        try:
+            seen = fingerprint(reduced(data))
+        except DocumentError:
+            continue  # what nobody can decode resembles nothing
+        if seen is None:
+            continue
+        distances = np.bitwise_count(index.hashes ^ np.uint64(seen.hash))
+        near = np.flatnonzero(distances <= _WIDEST)
+        if not len(near):
+            continue
+        for number in near.tolist():
+            detail, colour = differences(seen.traits, index.traits[number].tobytes())
+            if colour <= COLOUR and (found[0] is None or detail < found[2]):
+                found = (int(index.image_items[number]), int(distances[number]), detail)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _NoSharedText:
+    """Runs of a benchmark, as far as they are evidence, are too many."""
+
+    rules: ContaminationRules
+    column: str = TEXT
+    reason: Reason = Reason.CONTAMINATED
+    threshold: str = "none"
+
+    def passes(self, measures: pa.Table) -> NDArray[np.bool_]:
+        runs, whole = evidence(measures, self.rules)
+        return ~(whole | (runs >= self.rules.min_runs))
+
+
+@dataclass(frozen=True, slots=True)
+class _NoSharedImage:
+    """An image of a benchmark is too near."""
+
+    rules: ContaminationRules
+    column: str = IMAGE
+    reason: Reason = Reason.CONTAMINATED
+
+    @property
+    def threshold(self) -> str:
+        least = f"more than {self.rules.image_bits} bits"
+        return f"{least} or {self.rules.image_detail:.0%} different"
+
+    def passes(self, measures: pa.Table) -> NDArray[np.bool_]:
+        return ~near_image(measures, self.rules)
+
+
+def evidence(
+    measures: pa.Table, rules: ContaminationRules
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return for each sample how many runs are evidence, and whether it has most of a text."""
+    runs = np.array(measures.column(RUNS).fill_null(0), np.int64)
+    items = measures.column(ITEMS).combine_chunks()
+    flat = items.flatten()
+    most = (np.asarray(flat.field("share")) >= rules.whole) & (
+        np.asarray(flat.field("runs")) >= _FEWEST_OF_WHOLE
+    )
+    whole = np.zeros(len(runs), np.bool_)
+    whole[np.asarray(items.value_parent_indices())[most]] = True
+    if rules.common:
+        common = np.array(sorted(int(each, 16) for each in rules.common), np.uint64)
+        column = measures.column(HASHES).combine_chunks()
+        owners = np.asarray(column.value_parent_indices())
+        excused = np.isin(np.asarray(column.flatten()), common)
+        runs -= np.bincount(owners[excused], minlength=len(runs))
+    return runs, whole
+
+
+def near_image(measures: pa.Table, rules: ContaminationRules) -> NDArray[np.bool_]:
+    """Say of each sample whether one of its images is nearly a benchmark's."""
+    bits = np.asarray(measures.column(BITS).fill_null(_WIDEST + 1))
+    detail = np.asarray(measures.column(DETAIL).fill_null(1.0))
+    near: NDArray[np.bool_] = (bits <= rules.image_bits) & (detail <= rules.image_detail)
+    return near
+
+
+def with_common(settings: Curation, runs: Sequence[int]) -> Curation:
+    """Return settings by which some runs, too common in the corpus, are no evidence."""
+    common = [f"{run:016x}" for run in runs]
+
+    def widened(rules: ContaminationRules | None) -> ContaminationRules | None:
+        if rules is None:
+            return None
+        return rules.model_copy(update={"common": tuple(sorted({*rules.common, *common}))})
+
+    by_category = {
+        category: rules.model_copy(update={"contamination": widened(rules.contamination)})
+        for category, rules in settings.by_category.items()
+    }
+    return settings.model_copy(
+        update={"contamination": widened(settings.contamination), "by_category": by_category}
+    )
+
+
+def asked(settings: Curation) -> ContaminationRules | None:
+    """Return the rules by which a corpus is measured, None where no category asks for it."""
+    every = (rules.contamination for rules in settings.every_rules())
+    return indexes.check([rules for rules in every if rules])
+
+
+def _text_in_words(names: Sequence[tuple[Any, ...]], shared: Shared) -> str:
+    name, sharing, runs, share = names[0]
+    others = f" and {sharing - 1} with the same text" if sharing > 1 else ""
+    excerpt = shared.excerpt[:_EXCERPT] + ("..." if len(shared.excerpt) > _EXCERPT else "")
+    return f"{name}{others}: {runs} runs, {share:.0%} of its text: {excerpt}"
+
+
+def _longest(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> tuple[int, int]:
+    """Return the first and last token of the longest stretch that runs cover together."""
+    order = np.argsort(starts, kind="stable")
+    begin, end = int(starts[order[0]]), int(stops[order[0]])
+    best = (begin, end)
+    for at in order.tolist():
+        if starts[at] > end + 1:
+            begin = int(starts[at])
+        end = max(end, int(stops[at]))
+        if end - begin > best[1] - best[0]:
+            best = (begin, end)
+    return best
+
+
+def _scorer(settings: Curation) -> Scorer | None:
+    rules = asked(settings)
+    return ContaminationScorer(rules) if rules else None
+
+
+def _rules(rules: CategoryRules) -> Iterable[Rule]:
+    if rules.contamination and rules.contamination.action == "drop":
+        yield _NoSharedText(rules.contamination)
+        yield _NoSharedImage(rules.contamination)
+
+
+CRITERION = Criterion(_scorer, _rules)
