@@ -31,6 +31,10 @@ class Reason(Enum):
     BLANK_IMAGE = (Outcome.FILTERED, "an image with (nearly) one colour only")
     IMAGE_TOO_SMALL = (Outcome.FILTERED, "an image smaller than the recipe asks for")
     IMAGE_RATIO = (Outcome.FILTERED, "an image far wider than high, or higher than wide: a rule")
+    BROKEN_IMAGE = (Outcome.FILTERED, "an image of the sample does not decode any more")
+    PLAIN_IMAGE = (Outcome.FILTERED, "an image of few levels of grey: its entropy is too low")
+    FEW_COLOURS = (Outcome.FILTERED, "an image of fewer colours than the recipe asks for")
+    BLURRED_IMAGE = (Outcome.FILTERED, "an image without a sharp edge")
     REPEATED_IMAGE = (Outcome.FILTERED, "an image of many pages of its input: a logo, an ornament")
     HTML_TABLE = (Outcome.FILTERED, "an HTML table where tables are not asked for")
     ERROR_OUTPUT = (Outcome.FILTERED, "a cell whose output is a traceback")
@@ -89,6 +93,10 @@ class Reason(Enum):
     DUPLICATE_TEXT = (Outcome.DUPLICATE, "the text of another sample, in normal form")
     DUPLICATE_IMAGE = (Outcome.DUPLICATE, "the images of another sample, byte for byte")
     NEAR_DUPLICATE_TEXT = (Outcome.DUPLICATE, "nearly the text of another sample")
+    NEAR_DUPLICATE_IMAGE = (
+        Outcome.DUPLICATE,
+        "nearly the images of another sample, and its text where the recipe asks for that too",
+    )
 
     # Quarantined: broken or hostile input, or a failure of ours.
     TIMEOUT = (Outcome.QUARANTINED, "took longer than the pipeline's time limit")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dsvl_data.curate import (
     contamination,
     exact,
+    image_rules,
     language_rules,
     length,
     masking,
@@ -28,6 +29,7 @@ CRITERIA = (
     quality.GARBAGE_CRITERION,
     quality_scores.QUALITY_CRITERION,
     quality_scores.PERPLEXITY_CRITERION,
+    image_rules.CRITERION,
     exact.CRITERION,
     masking.CRITERION,
 )

@@ -41,5 +41,10 @@ def passes(measures: pa.Table, settings: Curation) -> NDArray[np.bool_]:
 
 def sentence(rule: Rule, value: Any) -> str:
     """Say what a rule has against a value."""
-    shown = f"{value:.4g}" if isinstance(value, float) else str(value)[:_LONGEST]
-    return f"{rule.column} is {shown}, not {rule.threshold}"
+    return f"{rule.column} is {_shown(value)[:_LONGEST]}, not {rule.threshold}"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(_shown, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

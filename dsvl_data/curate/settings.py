@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from dsvl_data.curate.benchmarks import ContaminationRules
+from dsvl_data.curate.image_settings import ImageRules, NearImageRules
 from dsvl_data.curate.mix import MixRules
 from dsvl_data.curate.pii import PiiRules
 from dsvl_data.curate.quality_settings import GarbageRules, ModelRules, QualityRules
@@ -123,6 +124,7 @@ class DuplicateRules(Settings):
 
     exact: ExactRules | None = ExactRules()
     near_text: NearTextRules | None = None
+    near_image: NearImageRules | None = None
     prefer: tuple[Preference, ...] = Field(
         default=("longest", "best_score", "first"),
         description="which of several is kept: by the first of these in which they differ; "
@@ -137,6 +139,7 @@ class CategoryRules(Settings):
     """The rules by which samples of one category are judged."""
 
     text: TextRules | None = None
+    images: ImageRules | None = None
     rights: RightsRules | None = None
     contamination: ContaminationRules | None = None
 
@@ -145,6 +148,7 @@ class Curation(Settings):
     """The recipe's `curation:` section."""
 
     text: TextRules | None = None
+    images: ImageRules | None = None
     pii: PiiRules | None = None
     duplicates: DuplicateRules | None = None
     rights: RightsRules | None = None
