@@ -24,6 +24,7 @@ from dsvl_data.shards.cli import app as shards
 
 if TYPE_CHECKING:
     from dsvl_data.curate.accounts import Account
+    from dsvl_data.curate.mix import Mix
     from dsvl_data.engine.ledger import Balance
     from dsvl_data.engine.run import Result
     from dsvl_data.recipe import Recipe
@@ -122,7 +123,7 @@ def corpus_build(
         storage.atomic_write(storage.join(out, RECIPE_FILE), recipe.show(plan).encode())
         if result.ok:
             _build_shards(out, plan, display, result.balances, executor, workers)
-    _conclude(result, balances(out), _curation_accounts(out))
+    _conclude(result, out, balances(out), _curation_accounts(out))
 
 
 @corpus.command("retry")
@@ -164,7 +165,7 @@ def corpus_retry(
         after = balances(out)
         if result.ok and not any(balance.pending for balance in after.values()):
             _build_shards(out, plan, display, after, executor, workers)
-    _conclude(result, after, _curation_accounts(out))
+    _conclude(result, out, after, _curation_accounts(out))
 
 
 @corpus.command("status")
@@ -179,10 +180,13 @@ def corpus_status(out: OutArgument, as_json: JsonOption = False) -> None:
         form = {"pipelines": {name: account.to_json() for name, account in accounts.items()}}
         if curation:
             form["curation"] = {name: account.to_json() for name, account in curation.items()}
+        if mix := _mix(absolute(out)):
+            form["mix"] = mix.model_dump(mode="json")
         typer.echo(json.dumps(form, indent=2, ensure_ascii=False))
         _tell_problems(accounts, curation)
     else:
         _print_accounts(accounts, curation)
+        _print_findings(absolute(out))
     every: list[Balance | Account] = [*accounts.values(), *curation.values()]
     if any(account.problems or account.pending for account in every):
         raise typer.Exit(1)
@@ -395,8 +399,11 @@ def _curation_accounts(out: str) -> dict[str, Account]:
     return accounts(out) if is_curated(out) else {}
 
 
-def _conclude(result: Result, accounts: dict[str, Balance], curation: dict[str, Account]) -> None:
+def _conclude(
+    result: Result, out: str, accounts: dict[str, Balance], curation: dict[str, Account]
+) -> None:
     _print_accounts(accounts, curation)
+    _print_findings(out)
     for failure in result.failures:
         error_console.print(f"[red]given up:[/] {escape(failure)}", highlight=False)
     if any(account.problems or account.pending for account in curation.values()):
@@ -416,6 +423,30 @@ def _print_accounts(accounts: dict[str, Balance], curation: dict[str, Account]) 
         if table is not None:
             out_console.print(table)
     _tell_problems(accounts, curation)
+
+
+def _mix(out: str) -> Mix | None:
+    """The mix of an output whose shards are built and whose recipe asks for one."""
+    from dsvl_data import storage
+    from dsvl_data.shards.manifest import NAME, read_manifest
+
+    return read_manifest(out).mix if storage.exists(storage.join(out, NAME)) else None
+
+
+def _print_findings(out: str) -> None:
+    """Say what curation found out about the corpus as a whole."""
+    from dsvl_data import display
+    from dsvl_data.curate.accounts import is_curated
+    from dsvl_data.curate.mix import sentences
+
+    if is_curated(out):
+        from dsvl_data.curate.contamination_report import summary  # takes a second to import
+
+        if said := summary(out):
+            out_console.print(escape(said), highlight=False, soft_wrap=True)
+    if mix := _mix(out):
+        out_console.print(display.mix_table(mix))
+        out_console.print(sentences(mix), highlight=False, soft_wrap=True)
 
 
 def _tell_problems(accounts: dict[str, Balance], curation: dict[str, Account]) -> None:

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
+from dsvl_data.curate.mix import HEAD, Mix, rows
 from dsvl_data.engine import events
 from dsvl_data.engine.ledger import Balance
 from dsvl_data.shards import build
@@ -179,6 +180,17 @@ def curation_reason_table(accounts: Mapping[str, Account]) -> Table | None:
         for reason, count in sorted(account.reasons.items()):
             table.add_row(name, reason, str(count))
     return table if table.row_count else None
+
+
+def mix_table(mix: Mix) -> Table:
+    """One row a category: what there is, what is wanted, what is drawn."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for column in HEAD:
+        table.add_column("mix" if column == "category" else column, justify="right")
+    table.columns[0].justify = table.columns[-1].justify = "left"
+    for row in rows(mix):
+        table.add_row(*row)
+    return table
 
 
 def explain_lines(record: Mapping[str, Any]) -> Iterator[str]:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from dsvl_data.curate import elect, measure, stored
 from dsvl_data.curate.accounts import read_settings
+from dsvl_data.curate.contamination import HASHES
 from dsvl_data.curate.criteria import rules
 from dsvl_data.curate.measure import BASE
 from dsvl_data.outcome import Outcome
@@ -54,7 +55,7 @@ def explain(out: str, part: str, keys: Collection[str]) -> dict[str, dict[str, A
         record["measures"] = {
             name: _plain(value)
             for name, value in measures.to_pylist()[0].items()
-            if name not in BASE.names or name in ("images", "licence")
+            if (name not in BASE.names or name in ("images", "licence")) and name != HASHES
         }
         record["rules"] = [
             {

@@ -21,6 +21,7 @@ category without repetition until it is through, then again; it needs no other u
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
@@ -50,6 +51,9 @@ _TABLE_2 = {
     "sft_web_code": 2.0,
     "sft_text": 47.9,
 }
+#: Where the mix also stands, below the output folder.
+REPORT = "curation/mix.json"
+
 _DIGITS = 9
 
 
@@ -117,6 +121,11 @@ class MixRules(Settings):
             for name, share in shares.items():
                 found[name] += part * share / total
         return {name: share for name, share in found.items() if share}
+
+
+#: What stands above the columns of `rows`.
+HEAD = ("category", "samples", "tokens", "wanted", "weight", "epochs", "short of")
+_SHORT = {"no samples": "samples: there are none", "epochs": "samples: at the limit of epochs"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +227,44 @@ def make(rules: MixRules, amounts: Mapping[str, Amount]) -> Mix:
         tokens_at_max_epochs=_longest(limits, shares, tokens_a_unit),
         categories=categories,
     )
+
+
+def encode(mix: Mix) -> bytes:
+    """Return the bytes of `curation/mix.json`."""
+    return json.dumps(mix.model_dump(mode="json"), indent=1).encode() + b"\n"
+
+
+def rows(mix: Mix) -> list[tuple[str, ...]]:
+    """Return the mix as lines of a table, for `HEAD`."""
+    return [
+        (
+            name,
+            f"{each.samples:,}",
+            f"{each.tokens:,}",
+            f"{each.wanted:.2%}",
+            f"{each.weight:.2%}",
+            "" if each.epochs is None else f"{each.epochs:.3g}",
+            _SHORT[each.short] if each.short else "" if each.wanted else "not asked for",
+        )
+        for name, each in mix.categories.items()
+    ]
+
+
+def sentences(mix: Mix) -> str:
+    """Say what a mix comes to."""
+    said = (
+        f"Shares are of {mix.unit}. In the wanted shares the corpus lasts for "
+        f"{mix.tokens_at_one_epoch:,} tokens without repeating a sample, and for "
+        f"{mix.tokens_at_max_epochs:,} within the limits of epochs."
+    )
+    if mix.training_tokens is None or mix.drawn_tokens is None:
+        return said
+    if mix.drawn_tokens < mix.training_tokens:
+        return (
+            f"{said} A training of {mix.training_tokens:,} tokens is more than it has within the "
+            f"limits: {mix.drawn_tokens:,} are drawn, all categories to their limit."
+        )
+    return f"{said} Weights and epochs are for a training of {mix.training_tokens:,} tokens."
 
 
 def _fill(

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from dsvl_data import storage
+from dsvl_data.curate import mix as mixes
 from dsvl_data.curate import select
 from dsvl_data.curate.settings import Curation
 from dsvl_data.engine.tasks import Executor, Tasks
@@ -106,7 +107,8 @@ def build_shards(
     `recipe` (JSON values) goes into manifest and data card, `dropped` (per pipeline, how many
     documents for which reason) into the card. With `curation`, by whose rules `curate.run` has
     decided before, only what is kept gets into shards; `left_out` counts the other samples for
-    the card, as `dropped` does documents.
+    the card, as `dropped` does documents. Its `mix` gets into manifest, card and
+    `DIR/curation/mix.json`, with no other effect on shards.
 
     `executor="ray"` runs at most `workers` tasks at a time (None: as many as the cluster has
     CPUs), on the Ray that is connected or one that it starts; `"local"` runs everything in this
@@ -162,14 +164,22 @@ def build_shards(
     members: dict[str, set[str]] = {}
     for note in done:
         members.setdefault(note.category, set()).update(note.members)
+    totals = manifests.merge(note.totals for note in done)
+    rules = curation.mix if curation else None
+    mix = mixes.make(rules, manifests.amounts(totals)) if rules else None
     manifest = manifests.make(
         [shard for note in done for shard in note.shards],
-        manifests.merge(note.totals for note in done),
+        totals,
         members,
         recipe=recipe or {},
         settings=settings,
         tokenizer=counter.name,
+        mix=mix,
     )
+    if mix is None:
+        storage.remove(storage.join(out, mixes.REPORT))
+    else:
+        _write_if_new(storage.join(out, mixes.REPORT), mixes.encode(mix))
     _write_if_new(
         storage.join(out, "README.md"), write_card(manifest, dropped or {}, left_out or {}).encode()
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from dsvl_data.curate import mix as mixes
 from dsvl_data.shards.manifest import Counts, Manifest
 
 #: Columns beyond this are left to those who read the tar itself: pages of a thousand images
@@ -50,6 +51,13 @@ def write_card(
         f"({manifest.tokens_per_image} for each image).\n"
     )
     totals = manifest.totals
+    if manifest.mix:
+        blocks += [
+            "## Mix\n",
+            "How much of each category a training is to draw; `mix` in `manifest.json` has the "
+            f"weights. {mixes.sentences(manifest.mix)}\n",
+            _table(mixes.HEAD, mixes.rows(manifest.mix)),
+        ]
     blocks += ["## Composition\n", _composition("category", totals.category, manifest)]
     for title, table in (("pipeline", totals.pipeline), ("language", totals.language)):
         blocks.append(_composition(title, table))

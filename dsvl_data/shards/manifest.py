@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from dsvl_data import storage
+from dsvl_data.curate.mix import Amount, Mix
 from dsvl_data.pipeline import Settings
 from dsvl_data.shards.index import IMAGE_TOKENS, Entry
 from dsvl_data.shards.plan import FORMAT, ShardSettings
@@ -88,6 +89,9 @@ class Manifest(Settings):
     )
     total: Counts
     totals: Breakdown
+    mix: Mix | None = Field(
+        default=None, description="how much of each category a training draws; absent: nobody says"
+    )
 
 
 def shard_record(path: str, category: str, digest: Digest, totals: Breakdown) -> ShardRecord:
@@ -133,6 +137,7 @@ def make(
     recipe: Mapping[str, Any],
     settings: ShardSettings,
     tokenizer: str,
+    mix: Mix | None = None,
 ) -> Manifest:
     """Put the manifest together; `recipe` is whatever the caller built from, as JSON values."""
     return Manifest(
@@ -145,7 +150,16 @@ def make(
         members={category: sort_members(names) for category, names in sorted(members.items())},
         total=_total(totals),
         totals=totals,
+        mix=mix,
     )
+
+
+def amounts(totals: Breakdown) -> dict[str, Amount]:
+    """Return what there is of each category, as a mix counts it."""
+    return {
+        category: Amount(counts.samples, counts.text_tokens + counts.image_tokens, counts.bytes)
+        for category, counts in totals.category.items()
+    }
 
 
 def sort_members(names: Iterable[str]) -> list[str]:
@@ -160,7 +174,8 @@ def canonical(value: Any) -> bytes:
 
 def encode_manifest(manifest: Manifest) -> bytes:
     """Return the bytes of `manifest.json`."""
-    values = manifest.model_dump(mode="json")
+    # Without a mix the manifest is the one that it always was.
+    values = manifest.model_dump(mode="json", exclude=None if manifest.mix else {"mix"})
     return json.dumps(values, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
 
 
