@@ -27,7 +27,7 @@ from model.key_maps import (
     LLAMA_ALONE,
     SAM_ALONE,
     SIGLIP_ALONE,
-    TRANSFORMERS_5,
+    TRANSFORMERS_4,
     WHOLE,
     Layout,
     Theirs,
@@ -179,7 +179,7 @@ def write(
 ) -> None:
     """As `save`, for parameters by name that no model holds (averaged ones, gathered ones)."""
     files = to_transformers(config)
-    layout = TRANSFORMERS_5[0 if config.sam else 1]
+    layout = TRANSFORMERS_4[0 if config.sam else 1]  # version 5 reads these names as well
     if folder.exists():
         raise FileExistsError(f"{folder} exists: a checkpoint is written to a new folder")
     folder.parent.mkdir(parents=True, exist_ok=True)

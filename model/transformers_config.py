@@ -48,9 +48,8 @@ def from_transformers(raw: Mapping[str, Any], images: Mapping[str, Any]) -> Mode
     if kind not in (_HYBRID, _ALONE):
         raise ConfigError(f"model_type {kind!r} is neither {_HYBRID} nor {_ALONE}")
     kinds = DeepseekVLHybridConfig if kind == _HYBRID else DeepseekVLConfig
-    config: Any = kinds.from_dict(
-        dict(raw)
-    )  # its parts are typed as dictionaries, which they are not
+    # Typed as Any: its parts are annotated as dictionaries and are none.
+    config: Any = kinds.from_dict(dict(raw))
     vision, text = config.vision_config, config.text_config
     activations = {"vision_config": vision.hidden_act}
     if kind == _HYBRID:
