@@ -52,8 +52,10 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
-class Prepared(Scorer, Protocol):
-    """A scorer that needs something made once for all its workers, below the output folder."""
+class Prepared(Protocol):
+    """What a scorer also has for which something is made once for all workers, below the output
+    folder.
+    """
 
     def prepare(self, out: str) -> None:
         """Make it, unless it is there; called by the driver, before anything is measured."""
