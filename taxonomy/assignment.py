@@ -24,10 +24,8 @@ from functools import cached_property
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Small = NDArray[np.int32]
+from taxonomy.columns import Ints, Small, order_by_group
 
 #: Conversations that all searches together may look at, twice: for work, not for time, so that
 #: the result is the same on any machine.
@@ -74,21 +72,27 @@ class Candidates:
     @cached_property
     def by_image(self) -> tuple[Ints, Small]:
         """The conversations of each image (as CSR), by their primary image."""
-        order = np.argsort(self.primary, kind="stable").astype(np.int32)
-        starts = np.searchsorted(self.primary[order], np.arange(self.image_count + 1))
-        return starts.astype(np.int64), order
+        return order_by_group(self.primary, self.image_count)
+
+    @cached_property
+    def _cells_by_image(self) -> Small:
+        return self.cell_of_row[self.by_image[1]]
+
+    @cached_property
+    def _free(self) -> Ints:
+        """How many conversations of each cell have no image that counts."""
+        return np.bincount(
+            self.cell_of_row[self.primary < 0], minlength=len(self.starts) - 1
+        ).astype(np.int64)
 
     def ranks(
         self, group_of_cell: Ints, groups: int, image_uses: int, conversation_uses: int
     ) -> Ints:
         """Return the rank of each group of cells, with these limits."""
-        found = np.zeros(groups, np.int64)
-        starts, members = self.by_image
-        free = self.primary < 0
-        group_of_row = group_of_cell[self.cell_of_row]
-        found += np.bincount(group_of_row[free], minlength=groups) * conversation_uses
+        free = np.bincount(group_of_cell, self._free, groups).astype(np.int64)
+        found: Ints = free * conversation_uses
         _ranks(
-            starts, members, group_of_row, image_uses, conversation_uses,
+            self.by_image[0], self._cells_by_image, group_of_cell, image_uses, conversation_uses,
             np.zeros(groups, np.int64), found,
         )  # fmt: skip
         return found
@@ -146,14 +150,14 @@ def _choose(starts: Ints, images: Small, counts: Ints, chosen: Small) -> None:
 
 @njit(nogil=True, cache=True)
 def _ranks(
-    starts: Ints, members: Small, group_of_row: Ints, image_uses: int, uses: int,
+    starts: Ints, cells: Small, group_of_cell: Ints, image_uses: int, uses: int,
     seen: Ints, found: Ints,
 ) -> None:  # fmt: skip
     for image in range(starts.shape[0] - 1):
         for at in range(starts[image], starts[image + 1]):
-            seen[group_of_row[members[at]]] += uses
+            seen[group_of_cell[cells[at]]] += uses
         for at in range(starts[image], starts[image + 1]):
-            group = group_of_row[members[at]]
+            group = group_of_cell[cells[at]]
             found[group] += min(image_uses, seen[group])
             seen[group] = 0
 

@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 
 from dsvl_data.outcome import UserError
-from taxonomy.assignment import Assignment, Ints, assign
+from taxonomy.assignment import Assignment, assign
+from taxonomy.columns import Ints
 from taxonomy.infeasible import explain
 from taxonomy.pool import HeldOut, Pool, gather
 from taxonomy.program import Constraint, Infeasible, Problem, Solution, solve

@@ -90,6 +90,11 @@ def conversation_text(sample: Sample) -> str:
     return "\n".join(pieces)
 
 
+def segments_text(segments: Sequence[Mapping[str, Any]]) -> str:
+    """Return the same of a part's rows, without decoding whole samples."""
+    return "\n".join(s["text"] for s in segments if s["type"] == "text" and s["role"] != "system")
+
+
 def image_hash(image: Image) -> int:
     """Return the hash by which the index knows an image."""
     return xxhash.xxh3_64_intdigest(image.data)

@@ -13,6 +13,7 @@ Nothing depends on the order of the index, or on how many threads there are.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,8 +23,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from taxonomy.assignment import Candidates, Ints
-from taxonomy.seeded_hash import hash_lists, hash_strings, list_values
+from dsvl_data.curate.clusters import stars
+from taxonomy.assignment import Candidates
+from taxonomy.columns import (
+    Ints,
+    hash_lists,
+    hash_strings,
+    list_values,
+    number_values,
+    order_by_group,
+)
 from taxonomy.targets import BalanceSettings
 from taxonomy.tree import Taxonomy
 
@@ -136,14 +145,16 @@ def gather(
     source, language = _codes(table["source"], sources), _codes(table["language"], languages)
     shape = (len(leaves), max(1, len(sources)), max(1, len(languages)))
     place = np.ravel_multi_index((leaf[rows], source[rows], language[rows]), shape)
-    used, cell = np.unique(place, return_inverse=True)
-    # The cell above the hash's upper bits: one sort instead of two.
-    bits = np.uint64(max(1, len(used).bit_length()))
-    order = np.argsort(
-        (cell.astype(np.uint64) << (np.uint64(64) - bits)) | (key_hash[rows] >> bits), kind="stable"
-    )
+    counts = np.bincount(place, minlength=int(np.prod(shape)))
+    used = np.flatnonzero(counts)
+    supply = counts[used].astype(np.int64)
+    number = np.cumsum(counts > 0) - 1
+    starts, order = order_by_group(number[place], len(used))
+    hashes = key_hash[rows]
+    for start, end in itertools.pairwise(starts.tolist()):
+        cell = order[start:end]
+        order[start:end] = cell[np.argsort(hashes[cell], kind="stable")]
     rows = rows[order]
-    supply = np.bincount(cell, minlength=len(used))
     at_leaf, at_source, at_language = np.unravel_index(used, shape)
     names = ("total", *LEFT_OUT, "candidates")
     by_fate = np.bincount(fate, minlength=len(LEFT_OUT) + 1)
@@ -164,13 +175,12 @@ def _leave_out_repeated(
 ) -> None:
     """Keep one row of each key."""
     rows = np.flatnonzero(fate == 0)
-    order = rows[np.argsort(hashes[rows], kind="stable")]
-    same = np.flatnonzero(hashes[order][1:] == hashes[order][:-1])
+    first, other = stars(hashes[rows], rows)
     seen: set[str] = set()
-    for at in np.unique(np.concatenate([same, same + 1])):
-        key = keys[int(order[at])].as_py()
+    for row in np.unique(np.concatenate([first, other])).tolist():
+        key = keys[row].as_py()
         if key in seen:
-            fate[order[at]] = 4
+            fate[row] = 4
         seen.add(key)
 
 
@@ -189,13 +199,7 @@ def _leave_out_duplicates(
         cluster = np.asarray(near.fill_null(0), np.uint64) * np.uint64(_TAGS) + np.uint64(1)
         group = np.where(np.asarray(near.is_valid(), np.bool_), cluster, group)
     group = (group ^ hash_lists(table["images"], 0, threads))[rows]
-    order = np.argsort(group, kind="stable")
-    ordered = group[order]
-    shared = np.zeros(len(rows), np.bool_)
-    same = ordered[1:] == ordered[:-1]
-    shared[1:] |= same
-    shared[:-1] |= same
-    some = order[shared]
+    some = np.unique(np.concatenate(stars(group, np.arange(len(rows)))))
     ranked = some[np.lexsort((key_hash[rows[some]], -confidence[rows[some]], group[some]))]
     later = np.flatnonzero(group[ranked][1:] == group[ranked][:-1]) + 1
     fate[rows[ranked[later]]] = 5
@@ -208,19 +212,23 @@ def _candidates(table: pa.Table, rows: Ints, supply: Ints, settings: BalanceSett
     if settings.image_uses is None:
         none = np.zeros(len(rows) + 1, np.int64)
         return Candidates(starts, none, np.empty(0, np.int32), 0, 1 << 30, uses)
-    values, begins = list_values(table["images"].take(pa.array(rows)).combine_chunks())
-    owners = np.repeat(np.arange(len(rows), dtype=np.int32), np.diff(begins))
-    names, image = np.unique(values, return_inverse=True)
-    image = image.astype(np.int32)
-    many = np.diff(begins)[owners] > 1
+    values, begins = list_values(table["images"].combine_chunks())
+    lengths = np.diff(begins)[rows]
+    owners = np.repeat(np.arange(len(rows), dtype=np.int32), lengths)
+    ends = np.cumsum(lengths)
+    # The values of each row, in the order of the candidates.
+    within = np.arange(len(owners)) - np.repeat(ends - lengths, lengths)
+    values = values[np.repeat(begins[rows], lengths) + within]
+    image, images = number_values(values)
+    many = lengths[owners] > 1
     if many.any():
         # A conversation that shows an image twice uses it once.
-        pairs = owners[many].astype(np.int64) * len(names) + image[many]
+        pairs = owners[many].astype(np.int64) * images + image[many]
         kept = np.zeros(len(owners), np.bool_)
         kept[~many] = True
         kept[np.flatnonzero(many)[np.unique(pairs, return_index=True)[1]]] = True
         owners, image = owners[kept], image[kept]
-    contested = np.bincount(image, minlength=len(names)) * uses > settings.image_uses
+    contested = np.bincount(image, minlength=images) * uses > settings.image_uses
     kept = contested[image]
     owners, image = owners[kept], image[kept]
     number = np.cumsum(contested) - 1
