@@ -154,15 +154,30 @@ def open_input(path: str) -> pa.NativeFile:
 def read_bytes(path: str, offset: int = 0, length: int | None = None) -> bytes:
     """Return a file's bytes, or the `length` bytes from `offset`; `OSError` when that fails."""
     if is_local(path):
-        with open(path, "rb") as file:  # noqa: PTH123 once per document; a Path costs as much again
-            if offset:
-                file.seek(offset)
-            return file.read() if length is None else file.read(length)
+        # Once per picture: a file object costs three times as much as the read.
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            left = max(os.fstat(handle).st_size - offset, 0)
+            return _read(handle, offset, left if length is None else min(left, length))
+        finally:
+            os.close(handle)
     with open_input(path) as source:
         if offset:
             source.seek(offset)
         data: bytes = source.read() if length is None else source.read(length)
         return data
+
+
+def _read(handle: int, offset: int, size: int) -> bytes:
+    """Read all of a range, or as much as is there: one call gives 2 GiB at most."""
+    data = os.pread(handle, size, offset)
+    if len(data) == size:
+        return data
+    pieces = [data]
+    while pieces[-1]:
+        size, offset = size - len(pieces[-1]), offset + len(pieces[-1])
+        pieces.append(os.pread(handle, size, offset))
+    return b"".join(pieces)
 
 
 def commit(local_file: str, final: str) -> None:

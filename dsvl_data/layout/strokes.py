@@ -252,10 +252,14 @@ def joined(chain: Sequence[Stroke]) -> Stroke:
 
 def mean_height(strokes: Sequence[Stroke]) -> float:
     """Return the mean of the heights of strokes."""
+    if len(strokes) == 1:
+        return strokes[0][7]
     return sum([height for _, _, _, _, _, _, _, height, _, _ in strokes]) / len(strokes)
 
 
 def around(boxes: Sequence[Box]) -> Box:
     """Return the box around boxes."""
+    if len(boxes) == 1:
+        return boxes[0]
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     return min(lefts), min(tops), max(rights), max(bottoms)

@@ -39,10 +39,11 @@ class Element(NamedTuple):
     size: int
 
 
-def elements(read: Callable[[int], bytes], at: str = "") -> Iterator[Element]:
+def elements(read: Callable[[int], bytes], at: str = "", *, keys: bool = True) -> Iterator[Element]:
     """Yield the elements of the array or object at `at`, a path of keys joined by dots.
 
     `read(n)` returns up to n bytes, none at the end. Memory holds a chunk of some MB and a key.
+    Without `keys`, those of an object's elements are not decoded: each is "".
     Raises `DocumentError` (`BAD_JSON`) where there is no such array or object, or where the text
     ends within it: after the elements that are whole.
     """
@@ -67,7 +68,10 @@ def elements(read: Callable[[int], bytes], at: str = "") -> Iterator[Element]:
             elif level != inside - (kind == _CLOSE):
                 continue
             elif kind == _COLON:
-                key = _key(carry + chunk[max(start - origin, 0) : offset])
+                if keys or inside <= len(path):
+                    key = _key(carry + chunk[max(start - origin, 0) : offset])
+                else:
+                    key = ""
             elif kind == _COMMA:
                 if inside > len(path):
                     yield Element(position, key, start, origin + offset - start)

@@ -43,11 +43,17 @@ class Join:
         """Find the elements that point to others: two readers of the same text."""
         hashes, places = array("q"), array("q")
         content = Passing(payload)
-        for _, _, offset, size in elements(stream.read, self._at):
-            pointer = _field(content.part(offset, size), self._pointer)
-            hashes.append(hash(pointer))
+        waiting: list[bytes] = []
+        bytes_waiting = 0
+        for _, _, offset, size in elements(stream.read, self._at, keys=False):
+            waiting.append(content.part(offset, size))
+            bytes_waiting += size
             places.append(offset)
             places.append(size)
+            if bytes_waiting >= _BLOCK:
+                hashes.extend(map(hash, _fields(waiting, self._pointer)))
+                waiting, bytes_waiting = [], 0
+        hashes.extend(map(hash, _fields(waiting, self._pointer)))
         order = np.argsort(np.frombuffer(hashes, np.int64), kind="stable")
         self._hashes = array("q", np.frombuffer(hashes, np.int64)[order].tobytes())
         self._places = np.frombuffer(places, np.int64).reshape(-1, 2)[order]
@@ -111,11 +117,17 @@ class Passing:
 
 def _load_all(texts: Sequence[bytes]) -> list[Any]:
     """Decode several texts at once; one by one where there is something wrong with any."""
+    values = _load_sound(texts)
+    return [load_json(text) for text in texts] if values is None else values
+
+
+def _load_sound(texts: Sequence[bytes]) -> list[Any] | None:
+    """Decode several texts at once; None where there is something wrong with any."""
     try:
         values: list[Any] = orjson.loads(b"[%b]" % b",".join(texts))
     except ValueError:
-        return [load_json(text) for text in texts]
-    return values if len(values) == len(texts) else [load_json(text) for text in texts]
+        return None
+    return values if len(values) == len(texts) else None
 
 
 def load_json(data: bytes) -> Any:
@@ -127,6 +139,13 @@ def load_json(data: bytes) -> Any:
             return json.loads(data)
         except (ValueError, RecursionError) as error:
             raise DocumentError(Reason.BAD_JSON, str(error)[:200]) from error
+
+
+def _fields(texts: Sequence[bytes], name: str) -> list[str | None]:
+    values = _load_sound(texts)
+    if values is None:
+        return [_field(text, name) for text in texts]
+    return [_plain(value.get(name)) if isinstance(value, dict) else None for value in values]
 
 
 def _field(data: bytes, name: str) -> str | None:

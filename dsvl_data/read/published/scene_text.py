@@ -256,14 +256,16 @@ def _lines(marks: Sequence[Mark], whole: bool, oriented: bool) -> Iterator[Reada
     texts = [mark.text for mark in marks]
     ends = [mark.shape.ends(oriented=oriented) for mark in marks]
     for row in reading_order(texts, ends, oriented=oriented):
-        run: list[int] = []
+        run: list[Mark] = []
+        joins = True  # whether the next word may follow in the same run
         for index in row.texts:
             alone = whole or has_cjk(texts[index])
-            if run and (alone or has_cjk(texts[run[-1]])):
-                yield _readable([marks[each] for each in run])
+            if run and (alone or not joins):
+                yield _readable(run)
                 run = []
-            run.append(index)
-        yield _readable([marks[each] for each in run])
+            run.append(marks[index])
+            joins = not alone
+        yield _readable(run)
 
 
 def _readable(marks: Sequence[Mark]) -> Readable:
