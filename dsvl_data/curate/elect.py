@@ -26,7 +26,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dsvl_data import storage
-from dsvl_data.curate import exact, measure, near_text, stored
+from dsvl_data.curate import exact, measure, near_image, near_text, stored
 from dsvl_data.curate.judge import passes
 from dsvl_data.curate.length import CHARACTERS
 from dsvl_data.curate.measure import Measured
@@ -34,7 +34,7 @@ from dsvl_data.curate.settings import Curation, DuplicateRules, ExactKind
 from dsvl_data.outcome import Reason
 
 STAGE = "clusters"
-NEAR_TEXT = "near_text"
+NEAR_TEXT, NEAR_IMAGE = "near_text", "near_image"
 
 #: A kind of duplicates: the ways of being the same, in the order in which they are looked for.
 Kind: TypeAlias = str
@@ -42,6 +42,7 @@ REASONS: dict[Kind, Reason] = {
     "pair": Reason.DUPLICATE_PAIR,
     "text": Reason.DUPLICATE_TEXT,
     "image": Reason.DUPLICATE_IMAGE,
+    NEAR_IMAGE: Reason.NEAR_DUPLICATE_IMAGE,
     NEAR_TEXT: Reason.NEAR_DUPLICATE_TEXT,
 }
 
@@ -99,7 +100,8 @@ def kinds(settings: Curation) -> tuple[Kind, ...]:
         return ()
     by = duplicates.exact.by if duplicates.exact else ()
     chosen = [kind for kind in ("pair", "text", "image") if kind in by]
-    return (*chosen, *([NEAR_TEXT] if duplicates.near_text else []))
+    near = {NEAR_IMAGE: duplicates.near_image, NEAR_TEXT: duplicates.near_text}
+    return (*chosen, *(kind for kind, rules in near.items() if rules))
 
 
 def call(out: str, settings: Curation, parts: Sequence[Measured], near: str) -> Election:
@@ -235,15 +237,23 @@ def _groups(
 ) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
     """Say which samples of a part belong together, as `exact.groups` does."""
     duplicates = election.settings.duplicates
-    if kind == NEAR_TEXT:
-        assert duplicates is not None
+    if kind not in (NEAR_IMAGE, NEAR_TEXT):
+        return exact.groups(measures, cast(ExactKind, kind))
+    assert duplicates is not None
+    if kind == NEAR_IMAGE:
+        assert duplicates.near_image is not None
+        categories = duplicates.near_image.categories
+        found, there = near_image.groups(election.out, part.name)
+        if duplicates.near_image.by == "pair":
+            # An image with another text, or with none, is another sample.
+            found = found * np.uint64(0x9E3779B97F4A7C15) + exact.groups(measures, "text")[0]
+    else:
         assert duplicates.near_text is not None
-        found, there = near_text.groups(election.out, part.name)
         categories = duplicates.near_text.categories
-        if categories:
-            there &= np.asarray(pc.is_in(measures.column("category"), pa.array(categories)))
-        return found, there
-    return exact.groups(measures, cast(ExactKind, kind))
+        found, there = near_text.groups(election.out, part.name)
+    if categories:
+        there &= np.asarray(pc.is_in(measures.column("category"), pa.array(categories)))
+    return found, there
 
 
 def _score(table: pa.Table, duplicates: DuplicateRules | None) -> pa.Array:

@@ -88,7 +88,8 @@ def _hash_images(images: Sequence[Image]) -> bytes | None:
 
 
 def _scorer(settings: Curation) -> Scorer | None:
-    return Hashes() if settings.duplicates and settings.duplicates.exact else None
+    duplicates = settings.duplicates
+    return Hashes() if duplicates and (duplicates.exact or duplicates.near_image) else None
 
 
 CRITERION = Criterion(_scorer, rules=lambda _: ())

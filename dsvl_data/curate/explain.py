@@ -9,15 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dsvl_data.curate import elect, measure, stored
+from dsvl_data.curate import contamination, elect, image_rules, measure, stored
 from dsvl_data.curate.accounts import read_settings
-from dsvl_data.curate.contamination import HASHES
 from dsvl_data.curate.criteria import rules
 from dsvl_data.curate.measure import BASE
 from dsvl_data.outcome import Outcome
 from dsvl_data.shards.plan import list_parts
 
 _STANDS_FOR = 20  # keys of duplicates that are named
+#: What says nothing to a reader, or stands elsewhere in what is said of a sample.
+_UNSHOWN = {*BASE.names, contamination.HASHES, image_rules.TRAITS_OF} - {"images", "licence"}
 
 
 def add_curation(out: str, records: Sequence[dict[str, Any]]) -> None:
@@ -53,9 +54,9 @@ def explain(out: str, part: str, keys: Collection[str]) -> dict[str, dict[str, A
             for kind, others in elect.members(out, decision["key"])
         }
         record["measures"] = {
-            name: _plain(value)
+            name: _hexadecimal(value) if name == image_rules.HASHES else _plain(value)
             for name, value in measures.to_pylist()[0].items()
-            if (name not in BASE.names or name in ("images", "licence")) and name != HASHES
+            if name not in _UNSHOWN
         }
         record["rules"] = [
             {
@@ -96,4 +97,11 @@ def _find(out: str, key: str) -> Mapping[str, Any] | None:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
     return value.hex() if isinstance(value, bytes) else value
+
+
+def _hexadecimal(hashes: Sequence[int | None] | None) -> list[str | None]:
+    """Hashes as one compares them by eye; JSON's numbers end at 53 bits."""
+    return [None if each is None else f"{each:016x}" for each in hashes or ()]

@@ -1,7 +1,7 @@
 """Curation's door: parts in, a decision about every sample out.
 
     measure   each part: scores and hashes (measure.py)
-    cluster   the corpus: near-duplicates by signatures (near_text.py)
+    cluster   the corpus: near-duplicates by hashes and signatures (near_image.py, near_text.py)
     elect     the corpus: of those that are the same, who is kept (elect.py)
     decide    each part: rules and elections (decide.py)
 
@@ -23,7 +23,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from dsvl_data import storage
-from dsvl_data.curate import contamination_report, decide, elect, measure, near_text, stored
+from dsvl_data.curate import (
+    contamination_report,
+    decide,
+    elect,
+    measure,
+    near_image,
+    near_text,
+    stored,
+)
 from dsvl_data.curate.accounts import SETTINGS, Account, accounts
 from dsvl_data.curate.measure import Measured
 from dsvl_data.curate.settings import Curation
@@ -70,13 +78,17 @@ def curate(
         # Before the first decision by them: who explains one reads the rules here.
         held = {"settings": settings.model_dump(mode="json"), "tokenizer": tokenizer}
         write_if_new(_place(out, SETTINGS), encode(held))
-        near = ""
-        rules = settings.duplicates.near_text if settings.duplicates else None
-        if rules is not None:
-            near = near_text.fingerprint(rules, parts)
-            for done, total in near_text.find(out, rules, parts, tasks):
+        near = []
+        duplicates = settings.duplicates
+        if duplicates and duplicates.near_image:
+            near.append(near_image.fingerprint(duplicates.near_image, parts))
+            for done, total in near_image.find(out, duplicates.near_image, parts, tasks):
+                tell(Progress("cluster images", done, total))
+        if duplicates and duplicates.near_text:
+            near.append(near_text.fingerprint(duplicates.near_text, parts))
+            for done, total in near_text.find(out, duplicates.near_text, parts, tasks):
                 tell(Progress("cluster", done, total))
-        election = elect.call(out, settings, parts, near)
+        election = elect.call(out, settings, parts, "".join(near))
         for kind in election.kinds:
             if not all(election.is_done(place) for place in election.results(kind)):
                 sending = [(election, kind, number) for number in range(len(election.slices))]
@@ -158,7 +170,7 @@ def _sweep(out: str, election: elect.Election, parts: Sequence[Measured]) -> Non
     elect.sweep(election)
     names = {part.name for part in parts}
     stages = (measure.STAGE, stored.DECISIONS, near_text.SIGNATURES, near_text.BANDS)
-    for stage in (*stages, near_text.CLUSTERS):
+    for stage in (*stages, near_text.CLUSTERS, near_image.CLUSTERS):
         root = storage.join(out, stored.ROOT, stage)
         for pipeline in storage.list_names(root):
             for name in storage.list_names(storage.join(root, pipeline)):
