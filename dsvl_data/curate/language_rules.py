@@ -2,10 +2,11 @@
 
 The language that a converter stated is another matter: it may come from metadata. Only prose is
 judged (`prose.py`), and only where there is enough of it: code, tables, formulas and captions are
-in no language that the model could be sure of. Confidence as a filter: 0.5 in Wenzek et al.,
-"CCNet" (2020), on language identification; 0.65 for English in Penedo et al., "The FineWeb
-Datasets" (2024), on base filtering. Chinese, Japanese and Korean have thresholds of their own:
-their technical texts are full of English, which the model is then torn by.
+in no language that the model could be sure of. Confidence as a filter: above 0.5 in Wenzek et
+al., "CCNet" (LREC 2020, arXiv:1911.00359), section 3.3, and `lang_threshold` of
+facebookresearch/cc_net, `cc_net/mine.py`; 0.65 for English in Penedo et al., "The FineWeb
+Datasets" (arXiv:2406.17557), section 3.3. English, Chinese, Japanese and Korean have lower
+thresholds of our own: their technical texts are full of commands and names, which tear the model.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class LanguageScorer:
     """The scorer: by fastText's `lid.176`."""
 
     name: ClassVar[str] = "language"
-    version: ClassVar[str] = "lid.176.ftz, prose/1"
+    version: ClassVar[str] = "lid.176.ftz, prose/2"
     columns: ClassVar[Mapping[str, pa.DataType]] = {
         CODE: pa.string(),
         CONFIDENCE: pa.float64(),

@@ -10,7 +10,8 @@ Rules and one small table, no model:
   letters (`wo|rd`), a letter four times in a row, signs that stand alone (`~ ¬ |`); between
   Chinese characters such signs, and parts of characters (亻, 讠, 冂) that stand for whole ones;
 - `isolated_letters`: words in which each letter stands alone (`w o r d`, 中 国 人 民);
-- `improbable_words`: English only, words with pairs of letters that English has not;
+- `improbable_words`: English only, words with pairs of letters that English has not, but for
+  abbreviations (a capital and two or three consonants);
 - `rare_characters`: Chinese only, characters neither in GB 2312 (6,763 simplified ones) nor among
   Big5's 5,401 common traditional ones. Text in a wrong encoding is mostly made of them.
 
@@ -93,6 +94,7 @@ _SIGN_AMID = re.compile(
 _FOUR_TIMES = re.compile(r"([^\W\d_])\1{3}")
 _SIGNS_ALONE = re.compile(r"[|~^¬¦¢¶■□¤`´¨¸«»\\{}]{1,4}")
 _WORD = re.compile(r"[A-Za-z]?[a-z]{2,}")
+_ABBREVIATION = re.compile(r"[A-Z][bcdfghjklmnpqrstvwxz]{1,3}")  # Svn, Cvs, Mtn, Ltd
 
 _HAN = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _HAN_CHARACTER = re.compile(f"[{_HAN}]")
@@ -159,7 +161,12 @@ def _kind(token: str, *, english: bool) -> str | None:
         or _SIGNS_ALONE.fullmatch(token)
     ):
         return "broken_words"
-    if english and _WORD.fullmatch(core) and _is_improbable(core.lower()):
+    if (
+        english
+        and _WORD.fullmatch(core)
+        and not _ABBREVIATION.fullmatch(core)
+        and _is_improbable(core.lower())
+    ):
         return "improbable_words"
     return None
 

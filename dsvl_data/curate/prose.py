@@ -61,7 +61,7 @@ _PICTURE = re.compile(r"!\[[^\[\]\n]{0,500}\]\([^()\n]{0,500}\)")
 _LINK = re.compile(r"\[([^\[\]\n]{1,500})\]\([^()\n]{1,500}\)")
 _WEB_ADDRESS = re.compile(r"<?\b(?:https?|ftp)://[^\s<>\"]+>?|\bwww\.[^\s<>\"]+")
 _MAIL_ADDRESS = re.compile(r"(?<!\S)[^\s@]{1,100}@[^\s@]{3,100}")
-_TAG = re.compile(r"</?[a-zA-Z][\w:-]{0,30}(?:\s[^<>]{0,1000})?/?>")
+_TAG = re.compile(r"\\?</?[a-zA-Z][\w:-]{0,30}(?:\s[^<>]{0,1000})?/?>")
 _BREAK = re.compile(r"<(?:br|/p|/div|/li|/tr|/h[1-6]|/option|/title)\b[^<>]{0,200}>", re.I)
 
 _HEADING = re.compile(r"[ \t]*#{1,6}[ \t]+")

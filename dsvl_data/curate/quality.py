@@ -73,13 +73,13 @@ _prose = lru_cache(maxsize=64)(read_prose)
 
 FORM = ProseScorer(
     "form",
-    "gopher-c4/1",
+    "gopher-c4/2",
     MappingProxyType(dict.fromkeys(text_scores.SCORES, pa.float64())),
     text_scores.score_prose,
 )
 GARBAGE = ProseScorer(
     "ocr_garbage",
-    "1",
+    "2",
     MappingProxyType(
         {"garbage_words": pa.float64()} | dict.fromkeys(ocr_garbage.SCORES, pa.float64())
     ),

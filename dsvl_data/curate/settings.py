@@ -47,13 +47,12 @@ class LanguageRules(Settings):
         default=0.5,
         ge=0,
         le=1,
-        description="of the language model; CCNet's. FineWeb's is 0.65, below which lie 4 % of the "
-        "pages of English manuals",
+        description="of the language model; CCNet's. FineWeb's, for English, is 0.65",
     )
     min_confidence_of: dict[str, Annotated[float, Field(ge=0, le=1)]] = Field(
-        default={"zh": 0.35, "ja": 0.35, "ko": 0.35},
-        description="of some languages instead: a Chinese manual full of English commands gives "
-        "0.4, random characters up to 0.3",
+        default={"en": 0.3, "zh": 0.35, "ja": 0.35, "ko": 0.35},
+        description="of some languages instead: an English manual full of commands, or a program, "
+        "gives 0.34 to 0.5, random letters up to 0.25; a Chinese manual 0.4",
     )
     min_words: int = Field(
         default=50,

@@ -6,10 +6,12 @@ Sources of the rules:
   Gopher", arXiv:2112.11446, appendix A.1.1: "Quality Filtering" and "Repetition Removal" with
   table A1.
 - C4: Raffel et al., "Exploring the Limits of Transfer Learning with a Unified Text-to-Text
-  Transformer", JMLR 21 (2020), section 2.2; where the paper is silent, the lists of
-  tensorflow/datasets, `tensorflow_datasets/text/c4_utils.py` (5 words a line, 3 sentences,
-  1,000 characters a word, phrases about cookies).
-- FineWeb: Penedo et al., arXiv:2406.17557, section 3.6 (shares of lines).
+  Transformer", JMLR 21 (2020), arXiv:1910.10683, section 2.2 (3 sentences, 5 words a line); and
+  tensorflow/datasets, `tensorflow_datasets/text/c4_utils.py`, for what only the code says: 1,000
+  characters a word (such a *line* goes), lines that end in `...` go, the six phrases of policies.
+- FineWeb: Penedo et al., arXiv:2406.17557, section 3.6: at most 0.12 of lines with punctuation at
+  their end, from 0.1 of characters in repeated lines (Gopher: 0.2), from 0.67 of lines under 30
+  characters; huggingface/datatrove, `src/datatrove/pipeline/filters/fineweb_quality_filter.py`.
 
 All of them are counted over the prose only (`prose.py`): programs, formulas and tables are left
 out. C4 removes lines and then asks what is left; nothing is removed here, so its rules on lines

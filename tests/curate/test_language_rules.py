@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pyarrow as pa
 import pytest
 
@@ -49,6 +51,20 @@ def reasons(text: str, **rules: object) -> list[str]:
 )
 def test_what_somebody_wrote_is_kept(text: str) -> None:
     assert reasons(text) == []
+
+
+def test_a_manual_full_of_commands_is_english() -> None:
+    """Nine pages of real manuals had 0.34 to 0.5, two programs 0.37 and 0.44."""
+    manual = "\n".join(
+        f"- **{name}**: run `{name} --help` (alias: **{name[:2]}**), see **dh_{name}**(1)"
+        for name in ("debmake", "gbp", "sbuild", "dpkg", "dget", "uscan", "lintian", "dput") * 3
+    )
+    assert reasons(manual) == []
+    letters = random.Random(1)
+    nonsense = " ".join(
+        "".join(letters.choices("etaoinshrdlucmfwyp", k=letters.randint(2, 9))) for _ in range(120)
+    )
+    assert reasons(nonsense) == ["language_unsure"]
 
 
 def test_what_nobody_wrote_is_not() -> None:

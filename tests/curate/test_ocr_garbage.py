@@ -78,3 +78,12 @@ def test_more_noise_gives_a_higher_share() -> None:
         shares.append(share(noisy, "en"))
     assert shares[0] == 0
     assert 0.06 < shares[1] < shares[2]
+
+
+def test_names_of_programs_and_placeholders_of_pictures_are_no_garbage() -> None:
+    systems = "- Bzr (Bazaar)\n- Cvs\n- Hg (Mercurial)\n- Mtn (Monotone)\n- Svn (Subversion)\n\n"
+    said = "The value must have the following syntax, of which the portions in quotes are optional."
+    assert score(systems + said, "en")["ocr_garbage"] == 0
+    question = "Which of the pictures below is obtained when it is turned?\n\\<image1>\n\\<image2>"
+    assert score(question, "en")["ocr_garbage"] == 0
+    assert score("Tvq bvlk xzrp " + said, "en")["ocr_garbage"] > 0.1
