@@ -20,13 +20,10 @@ from PIL import Image
 from model.chat import SYSTEM_PROMPT, Mark, Run, Turn, document, runs
 from model.config import ModelConfig, TokenIds
 from model.images import square_image
+from model.packing import IGNORED, PADDING
 from model.tokenizer import Tokenizer
 
-#: The label of a token that no loss falls on.
-IGNORED = -100
-
-#: The document id of padding; a row's documents count from 0.
-PADDING = -1
+__all__ = ["IGNORED", "PADDING", "Batch", "Example", "Processor", "collate"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
-from model.vlm import VisionLanguageModel
 
 from model.config import (
     AdaptorConfig,
@@ -15,6 +14,7 @@ from model.config import (
     SiglipConfig,
     TokenIds,
 )
+from model.vlm import VisionLanguageModel
 
 HYBRID = ModelConfig(
     "small-hybrid",

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from model.vlm import VisionLanguageModel
 from safetensors.torch import load_file, save_file
 from transformers import (
     LlamaConfig,
@@ -25,6 +24,7 @@ from model.checkpoint import MismatchError
 from model.config import ConfigError, ModelConfig, TokenIds, preset
 from model.key_maps import OFFICIAL, TRANSFORMERS_4, TRANSFORMERS_5, Layout
 from model.tensor_files import CheckpointError
+from model.vlm import VisionLanguageModel
 from tests.model.shapes import ALONE, HYBRID, randomised
 
 BOTH = pytest.mark.parametrize("config", [HYBRID, ALONE], ids=lambda config: config.name)
