@@ -30,8 +30,9 @@ DEFAULT_FILE = Path(__file__).parent / "taxonomy.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A category. `name`, `definition` and `prompts` are by language; a leaf has no children.
+    """A category. `name`, `definition`, `prompts`, `keywords` are by language.
 
+    `keywords` are words of such questions, for the classifier; there need be none.
     `images` of a leaf: `one` or `several`, and kinds out of `tree_file.IMAGE_KINDS`.
     """
 
@@ -40,6 +41,7 @@ class Node:
     definition: Mapping[str, str]
     images: tuple[str, ...]
     prompts: Mapping[str, tuple[str, ...]]
+    keywords: Mapping[str, tuple[str, ...]]
     children: tuple[Node, ...]
     line: int = field(compare=False)
     file: str = field(compare=False)
@@ -93,7 +95,11 @@ class Taxonomy:
     def digest(self) -> str:
         """What identifies the contents: 32 hexadecimal digits."""
         form = [
-            [self.text_path(n.id), dict(n.name), dict(n.definition), n.images, dict(n.prompts)]
+            [
+                self.text_path(n.id),
+                n.images,
+                *(dict(by) for by in (n.name, n.definition, n.prompts, n.keywords)),
+            ]
             for n in self.nodes()
         ]
         said = json.dumps([self.languages, form], ensure_ascii=False, sort_keys=True)
@@ -199,16 +205,24 @@ def _change(changes: Sequence[Draft], drafts: dict[str, Draft]) -> None:
             )
         seen[change.id] = change.place
         old = drafts[change.id]
-        prompts = dict(old.prompts)
-        for language, added in change.prompts.items():
-            prompts[language] = tuple(dict.fromkeys((*prompts.get(language, ()), *added)))
         drafts[change.id] = replace(
             old,
             name={**old.name, **change.name},
             definition={**old.definition, **change.definition},
             images=change.images or old.images,
-            prompts=prompts,
+            prompts=_joined(old.prompts, change.prompts),
+            keywords=_joined(old.keywords, change.keywords),
         )
+
+
+def _joined(
+    old: Mapping[str, tuple[str, ...]], added: Mapping[str, tuple[str, ...]]
+) -> Mapping[str, tuple[str, ...]]:
+    languages = dict.fromkeys((*old, *added))
+    return {
+        language: tuple(dict.fromkeys((*old.get(language, ()), *added.get(language, ()))))
+        for language in languages
+    }
 
 
 def _refuse_circles_and_orphans(
@@ -269,6 +283,7 @@ def _node(
         definition=draft.definition,
         images=draft.images,
         prompts=draft.prompts,
+        keywords=draft.keywords,
         children=children,
         line=draft.place.line,
         file=draft.place.file,

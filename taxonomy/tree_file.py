@@ -13,7 +13,8 @@ make a tree is for `tree.py`. Every message is `FILE:LINE: what is wrong, and wh
         definition: {en: Reads what a barcode says., zh: 读出条码的内容。}
         images: [one, photo]
         prompts: {en: [...], zh: [...]}
-    changes:                  # what is given replaces; prompts are added
+        keywords: {en: [barcode, scan], zh: [条码]}    # what such questions speak of; optional
+    changes:                  # what is given replaces; prompts and keywords are added
       - id: counting
         prompts: {en: [...]}
     removes: [music-score]    # with all that is below it
@@ -55,7 +56,10 @@ DEFAULT_LANGUAGES = ("en", "zh")
 
 _ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
 _TOP_KEYS = ("extends", "languages", "nodes", "changes", "removes")
-_NODE_KEYS = ("id", "parent", "name", "definition", "images", "prompts", "children", "include")
+_NODE_KEYS = (
+    *("id", "parent", "name", "definition", "images"),
+    *("prompts", "keywords", "children", "include"),
+)
 #: A file over this many characters is no taxonomy; composing it would take memory and minutes.
 _MOST_CHARACTERS = 20_000_000
 #: Levels below a main category. The paper's has two.
@@ -90,6 +94,7 @@ class Draft:
     definition: Mapping[str, str]
     images: tuple[str, ...]
     prompts: Mapping[str, tuple[str, ...]]
+    keywords: Mapping[str, tuple[str, ...]]
     children: tuple[Draft, ...]
 
 
@@ -257,7 +262,8 @@ class _Reader:
             if "definition" in fields
             else {},
             images=self._images(fields["images"]) if "images" in fields else (),
-            prompts=self._prompts(fields["prompts"]) if "prompts" in fields else {},
+            prompts=self._lists(fields["prompts"], "prompts") if "prompts" in fields else {},
+            keywords=self._lists(fields["keywords"], "keywords") if "keywords" in fields else {},
             children=tuple(self.draft(child, level + 1) for child in children),
         )
 
@@ -277,13 +283,13 @@ class _Reader:
             )
         return kinds
 
-    def _prompts(self, node: yaml.Node) -> dict[str, tuple[str, ...]]:
-        languages = self.mapping(node, (), "prompts")
-        found = {key: self.words(value, f"prompts.{key}") for key, value in languages.items()}
+    def _lists(self, node: yaml.Node, what: str) -> dict[str, tuple[str, ...]]:
+        languages = self.mapping(node, (), what)
+        found = {key: self.words(value, f"{what}.{key}") for key, value in languages.items()}
         for key, value in languages.items():
             seen: set[str] = set()
-            for prompt, item in zip(found[key], self.items(value, key), strict=True):
-                if prompt in seen:
-                    raise self.error(item, f"the prompt {prompt!r} stands twice in this list")
-                seen.add(prompt)
+            for text, item in zip(found[key], self.items(value, key), strict=True):
+                if text in seen:
+                    raise self.error(item, f"{text!r} stands twice in this list of {what}")
+                seen.add(text)
         return found
