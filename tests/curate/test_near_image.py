@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -39,11 +40,13 @@ def run(out: Path, **near: Any) -> None:
     curate(str(out), Curation.model_validate(rules), executor="local")
 
 
-def corpus(out: Path) -> Path:
-    """Two parts of scenes and pages with copies of some, and blank images."""
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two parts of scenes and pages with copies of some, and blank images; measured, no more."""
+    out = tmp_path_factory.mktemp("measured")
     blank = image(Pillow.new("RGB", (200, 200), "white"))
     grey = image(Pillow.new("RGB", (100, 100), "#fefefe"))
-    return write(
+    write(
         out,
         made_0=[
             *(shown(f"scene{n}", [image(scene(n))]) for n in range(4)),
@@ -63,13 +66,20 @@ def corpus(out: Path) -> Path:
             shown("broken", [Image(b"no image", "png", 8, 8)]),
         ],
     )
+    curate(str(out), Curation.model_validate({"images": {}, "duplicates": {}}), executor="local")
+    return out
+
+
+@pytest.fixture
+def out(measured: Path, tmp_path: Path) -> Path:
+    """The same, for one test."""
+    return Path(shutil.copytree(measured, tmp_path / "out"))
 
 
 SAME = {f"scene1 {kind}" for kind in copies(scene(1))} | {"page2 jpeg", "two jpeg"}
 
 
-def test_copies_are_found_and_nothing_else(tmp_path: Path) -> None:
-    out = corpus(tmp_path)
+def test_copies_are_found_and_nothing_else(out: Path) -> None:
     run(out)
     assert lost(out) == SAME
     run(out, by="image")
@@ -78,9 +88,8 @@ def test_copies_are_found_and_nothing_else(tmp_path: Path) -> None:
     assert lost(out) == set()
 
 
-def test_by_hash_alone_pages_would_be_taken_for_each_other(tmp_path: Path) -> None:
+def test_by_hash_alone_pages_would_be_taken_for_each_other(out: Path) -> None:
     """What the traits are for: without them, some of these pages are within ten bits."""
-    out = corpus(tmp_path)
     run(out, bits=10)
     assert lost(out) == SAME
     run(out, bits=10, detail=0.5, colour=255)
@@ -89,20 +98,20 @@ def test_by_hash_alone_pages_would_be_taken_for_each_other(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(("prefixes", "run_samples"), [(8, 1 << 20), (1, 1), (4, 20)])
 def test_the_groups_do_not_depend_on_how_the_work_is_cut(
-    tmp_path: Path, prefixes: int, run_samples: int
+    out: Path, prefixes: int, run_samples: int
 ) -> None:
-    whole = corpus(tmp_path / "whole")
-    run(whole)
-    cut = corpus(tmp_path / "cut")
+    run(out)
+    whole = state(out / "curation" / "near_image")
+    shutil.rmtree(out / "curation" / "near_image")
     with (
         mock.patch.object(near_image.clusters, "prefixes_for", return_value=prefixes),
         mock.patch.object(near_image, "_RUN_SAMPLES", run_samples),
         mock.patch.object(near_image, "masks_for", return_value=masks_for(10**7, 4)),
     ):
-        run(cut)
-    groups = [state(out / "curation" / "near_image") for out in (whole, cut)]
-    assert [data for data, _ in groups[0].values()] == [data for data, _ in groups[1].values()]
-    assert lost(cut) == SAME
+        run(out)
+    cut = state(out / "curation" / "near_image")
+    assert [data for data, _ in whole.values()] == [data for data, _ in cut.values()]
+    assert lost(out) == SAME
 
 
 def test_many_of_one_hash_are_not_compared_each_with_each(tmp_path: Path) -> None:
@@ -112,8 +121,7 @@ def test_many_of_one_hash_are_not_compared_each_with_each(tmp_path: Path) -> Non
     assert len(lost(out)) == 10
 
 
-def test_a_run_that_was_cut_short_goes_on(tmp_path: Path) -> None:
-    out = corpus(tmp_path)
+def test_a_run_that_was_cut_short_goes_on(out: Path) -> None:
     with (
         mock.patch.object(near_image, "_write_groups", side_effect=KeyboardInterrupt),
         pytest.raises(KeyboardInterrupt),
@@ -127,8 +135,7 @@ def test_a_run_that_was_cut_short_goes_on(tmp_path: Path) -> None:
     assert state(out / "curation") == before
 
 
-def test_explain_shows_the_hash_and_whose_duplicate_it_is(tmp_path: Path) -> None:
-    out = corpus(tmp_path)
+def test_explain_shows_the_hash_and_whose_duplicate_it_is(out: Path) -> None:
     run(out)
     name = "scene1 half"
     found = explain(str(out), "made/part-00001.parquet", {key(name)})[key(name)]
