@@ -42,16 +42,22 @@ BITS, DETAIL = "contamination_image_bits", "contamination_image_detail"
 
 _MOST_HASHES = 256  # of one sample that are kept to be counted
 _MOST_ITEMS = 16
-_EXCERPT = 100  # characters
+_EXCERPT = 120  # characters
 _FEWEST_OF_WHOLE = 10  # runs: to have a whole short text (a proverb) proves nothing
 _WIDEST = 8  # bits: beyond that two images are not compared
 
 
-class Shared(NamedTuple):
-    """What a text shares with the texts of benchmarks: items with their runs and share of them."""
+class SharedItem(NamedTuple):
+    """What a text shares with an item of a benchmark.
 
-    hashes: NDArray[np.uint64]
-    items: list[tuple[int, int, int, float]]  # item, items with that text, runs, share
+    `others`: items that have the same text; `runs` in common, and what `share` they are of the
+    item's text; `excerpt`: the longest stretch that they cover, as it stands in the sample.
+    """
+
+    item: int
+    others: int
+    runs: int
+    share: float
     excerpt: str
 
 
@@ -68,7 +74,14 @@ class ContaminationScorer:
         SHARE: pa.float64(),  # the largest share of a benchmark's text
         HASHES: pa.list_(pa.uint64()),
         ITEMS: pa.list_(
-            pa.struct([("item", pa.string()), ("runs", pa.int64()), ("share", pa.float64())])
+            pa.struct(
+                [
+                    ("item", pa.string()),
+                    ("runs", pa.int64()),
+                    ("share", pa.float64()),
+                    ("text", pa.string()),
+                ]
+            )
         ),
         IMAGE: pa.string(),  # in words
         IMAGE_ITEM: pa.string(),
@@ -88,23 +101,28 @@ class ContaminationScorer:
     @property
     def version(self) -> str:
         """See `Scorer`."""
-        return f"1/{indexes.note(self.place)['fingerprint']}"
+        return f"2/{indexes.note(self.place)['fingerprint']}"
 
     def score(self, samples: Sequence[Sample]) -> Mapping[str, Sequence[Any]]:
         """See `Scorer`."""
-        index = indexes.load(self.place, self.version.removeprefix("1/"))
+        index = indexes.load(self.place, self.version.removeprefix("2/"))
         values: dict[str, list[Any]] = {name: [] for name in self.columns}
         for sample in samples:
-            shared = find_text(sample.text, index)
-            names = [(index.name(item), *rest) for item, *rest in shared.items]
-            values[TEXT].append(_text_in_words(names, shared) if names else None)
-            values[RUNS].append(len(shared.hashes))
-            values[SHARE].append(names[0][3] if names else 0.0)
-            values[HASHES].append(shared.hashes[:_MOST_HASHES] if names else None)
-            values[ITEMS].append(
-                [{"item": name, "runs": runs, "share": share} for name, _, runs, share in names]
-                or None
-            )
+            hashes, shared = find_text(sample.text, index)
+            items = [
+                {
+                    "item": index.name(each.item),
+                    "runs": each.runs,
+                    "share": each.share,
+                    "text": each.excerpt,
+                }
+                for each in shared
+            ]
+            values[TEXT].append(_in_words(shared[0], index) if shared else None)
+            values[RUNS].append(len(hashes))
+            values[SHARE].append(shared[0].share if shared else 0.0)
+            values[HASHES].append(hashes[:_MOST_HASHES] if shared else None)
+            values[ITEMS].append(items or None)
             item, bits, detail = find_image([each.data for each in sample.images], index)
             named = None if item is None else index.name(item)
             said = f"{named} ({bits} bits, {detail:.1%} different)" if named else None
@@ -118,28 +136,36 @@ class ContaminationScorer:
         return values
 
 
-def find_text(text: str, index: Index) -> Shared:
-    """Find what a text shares with an index; items by share, the largest first."""
+def find_text(text: str, index: Index) -> tuple[NDArray[np.uint64], list[SharedItem]]:
+    """Find what a text shares with an index: its runs, and the items by share, largest first."""
     tokens = ngrams.read_tokens(text)
     slots, starts, stops = ngrams.search(tokens, index.lengths, index.buckets)
-    if not len(slots):
-        return Shared(np.zeros(0, np.uint64), [], "")
     different = np.unique(slots)
+    if not len(different):
+        return np.zeros(0, np.uint64), []
     lists = [index.texts[index.firsts[slot] : index.firsts[slot + 1]] for slot in different]
-    texts, counts = np.unique(np.concatenate(lists), return_counts=True)
+    owners = np.repeat(different, [len(each) for each in lists])
+    members = np.concatenate(lists)
+    texts, counts = np.unique(members, return_counts=True)
     shares = counts / index.runs[texts]
-    best = np.lexsort((texts, -counts, -shares))
-    items: dict[int, tuple[int, int, int, float]] = {}
-    for at in best.tolist():
-        text_number = int(texts[at])
-        item = int(index.items[text_number])
-        sharing = int(index.sharing[text_number])
-        items.setdefault(item, (item, sharing, int(counts[at]), float(shares[at])))
-        if len(items) == _MOST_ITEMS:
+    found: dict[int, SharedItem] = {}
+    for at in np.lexsort((texts, -counts, -shares)).tolist():
+        number = int(texts[at])
+        item = int(index.items[number])
+        if item in found:
+            continue
+        mine = np.isin(slots, owners[members == number])
+        first, last = _longest(starts[mine], stops[mine])
+        found[item] = SharedItem(
+            item,
+            int(index.sharing[number]) - 1,
+            int(counts[at]),
+            float(shares[at]),
+            _shortened(text[tokens.begins[first] : tokens.ends[last]]),
+        )
+        if len(found) == _MOST_ITEMS:
             break
-    first, last = _longest(starts, stops)
-    excerpt = " ".join(text[tokens.begins[first] : tokens.ends[last]].split())
-    return Shared(index.buckets.hashes[different], list(items.values()), excerpt)
+    return index.buckets.hashes[different], list(found.values())
 
 
 def find_image(images: Iterable[bytes], index: Index) -> tuple[int | None, int, float]:
@@ -217,7 +243,7 @@ def evidence(
         column = measures.column(HASHES).combine_chunks()
         owners = np.asarray(column.value_parent_indices())
         excused = np.isin(np.asarray(column.flatten()), common)
-        runs -= np.bincount(owners[excused], minlength=len(runs))
+        runs = runs - np.bincount(owners[excused], minlength=len(runs))
     return runs, whole
 
 
@@ -253,11 +279,17 @@ def asked(settings: Curation) -> ContaminationRules | None:
     return indexes.check([rules for rules in every if rules])
 
 
-def _text_in_words(names: Sequence[tuple[Any, ...]], shared: Shared) -> str:
-    name, sharing, runs, share = names[0]
-    others = f" and {sharing - 1} with the same text" if sharing > 1 else ""
-    excerpt = shared.excerpt[:_EXCERPT] + ("..." if len(shared.excerpt) > _EXCERPT else "")
-    return f"{name}{others}: {runs} runs, {share:.0%} of its text: {excerpt}"
+def _in_words(shared: SharedItem, index: Index) -> str:
+    others = f" and {shared.others} with the same text" if shared.others else ""
+    return (
+        f"{index.name(shared.item)}{others}: {shared.runs} runs, {shared.share:.0%} of its text: "
+        f"{shared.excerpt}"
+    )
+
+
+def _shortened(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= _EXCERPT else words[:_EXCERPT] + "..."
 
 
 def _longest(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> tuple[int, int]:

@@ -99,8 +99,8 @@ def summary(out: str) -> str:
         if report["rules"]["action"] == "drop":
             done = f"{total['left_out_for_it']} left out for it"
         said = (
-            f"{total['samples']} samples share text or images with {found} items of benchmarks "
-            f"({done})"
+            f"{total['samples']} sample{' shares' if total['samples'] == 1 else 's share'} text or "
+            f"images with {found} item{'' if found == 1 else 's'} of benchmarks ({done})"
         )
     faults = sum(each["images_unreadable"] for each in report["benchmarks"].values())
     unread = f"; {faults} images of benchmarks cannot be read" if faults else ""
@@ -231,10 +231,9 @@ def _shown(
             "image_bits": row[scores.BITS],
             "image_detail": round(row[scores.DETAIL], 4),
         }
-    for number, (item, each) in enumerate(items.items()):
-        found = {**base, "share": round(each["share"], 4), "runs": each["runs"]}
-        if not number:  # the excerpt is of the item that has most in common
-            found["text"] = row[scores.TEXT].partition("of its text: ")[2]
+    for item, each in items.items():
+        found = {**base, **each, "share": round(each["share"], 4)}
+        del found["item"]
         if by_image and item == row[scores.IMAGE_ITEM]:
             found |= picture
         yield item, found

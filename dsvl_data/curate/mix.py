@@ -114,13 +114,13 @@ class MixRules(Settings):
         return given
 
     def wanted(self) -> dict[str, float]:
-        """Return the share of each category, summing to 1."""
+        """Return the share of each category, summing to 1; one in a billion is none."""
         found = dict.fromkeys(CATEGORIES, 0.0)
         for shares, part in ((self.shares, 1 - self.sft_share), (self.sft_shares, self.sft_share)):
             total = sum(shares.values())
             for name, share in shares.items():
                 found[name] += part * share / total
-        return {name: share for name, share in found.items() if share}
+        return {name: share for name, share in found.items() if round(share, _DIGITS)}
 
 
 #: What stands above the columns of `rows`.

@@ -122,6 +122,8 @@ def _tokens(points: Any, firsts: Any, folded: Any, kinds: Any) -> Any:
         point = points[at]
         if point >= _HIGHEST:
             continue
+        if inside and firsts[point] == firsts[point + 1]:
+            ends[count] = at + 1  # a mark that is dropped
         for place in range(firsts[point], firsts[point + 1]):
             kind = kinds[place]
             if inside and kind in (_GAP, _ALONE):
