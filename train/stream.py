@@ -1,0 +1,253 @@
+"""Batches of one rank, streamed from shards.
+
+In: a corpus, a plan, a processor, and which rank this is. Out: micro-batches in the plan's order.
+
+    plan (here, a few integers) -> requests -> workers (stateless: fetch, decode, tokenise) -> here
+
+Workers get whole requests and keep nothing, so their number, and how far they read ahead, cannot
+change what is read. The loader's state is the plan's before the first step that has not been
+handed out to its end; another loader, on any number of ranks, goes on from there.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.context import BaseContext
+from typing import Any, NamedTuple
+
+import orjson
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from model.processor import Batch, Example, Processor, collate
+from train.corpus import Corpus, Reader
+from train.encode import Encoded, blank, cut, encode
+from train.plan import Planner
+from train.pool import PlanSettings, Row, Slot
+
+
+class TooManyBroken(RuntimeError):
+    """More samples than the limit could not be read; the message names the last ones."""
+
+
+class Request(NamedTuple):
+    """One micro-batch to be made: rows of slots, with the paths of their shards."""
+
+    step: int
+    modality: str
+    last: bool
+    rows: tuple[Row, ...]
+    shards: Mapping[tuple[int, int], str]
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """A micro-batch; `last` of its step. `keys`: by row, the samples' keys.
+
+    `categories`: [B, T], the category's number in the corpus of each token, -1 in padding.
+    `broken`: what of its samples is only a blank, and why. `tokens` and `images` count what is
+    no padding.
+    """
+
+    step: int
+    modality: str
+    last: bool
+    batch: Batch
+    categories: torch.Tensor
+    keys: tuple[tuple[str, ...], ...]
+    broken: tuple[str, ...]
+    tokens: int
+    images: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderSettings:
+    """How a rank reads. None of it changes what is read.
+
+    `micro_rows` rows make a micro-batch; `workers` processes read `ahead` micro-batches each (0:
+    in this process). More than `broken` samples that cannot be read end the run.
+    """
+
+    micro_rows: int
+    workers: int = 0
+    ahead: int = 2
+    broken: int = 100
+
+
+class Loader:
+    """Iterates over the micro-batches of one rank, without end.
+
+    Raises `ValueError` when the global batch cannot be dealt out evenly, or when `state` does not
+    fit (see `Planner`).
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        processor: Processor,
+        plan: PlanSettings,
+        settings: LoaderSettings,
+        *,
+        rank: int = 0,
+        world: int = 1,
+        state: Mapping[str, Any] | None = None,
+    ) -> None:
+        if plan.rows % (world * settings.micro_rows):
+            raise ValueError(
+                f"a global batch of {plan.rows} rows does not divide into {world} ranks with "
+                f"micro-batches of {settings.micro_rows} rows"
+            )
+        self._corpus = corpus
+        self._processor = processor
+        self._settings = settings
+        self._plan = plan
+        self._rank, self._world = rank, world
+        self._planner = Planner(corpus, plan, state)
+        self._state = self._planner.state
+        #: The plan's state after each step that is on its way.
+        self._coming: deque[dict[str, Any]] = deque()
+        self.broken = 0
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """A checkpoint: the plan's state before the next step. JSON values; small."""
+        return self._state
+
+    @property
+    def epochs(self) -> dict[str, float]:
+        """How often each category has been read, to the nearest window of the plan."""
+        return self._planner.epochs
+
+    def __iter__(self) -> Generator[MicroBatch]:
+        """Go on from the first step that has not been handed out whole; closing ends workers."""
+        self._planner = Planner(self._corpus, self._plan, self._state)
+        self._coming.clear()
+        for micro in self._batches():
+            self.broken += len(micro.broken)
+            if self.broken > self._settings.broken:
+                raise TooManyBroken(
+                    f"{self.broken} samples cannot be read, {self._settings.broken} are allowed; "
+                    f"the last: {'; '.join(micro.broken[-3:])}. `dsvl-data shards verify` lists "
+                    "all damage"
+                )
+            if micro.last:
+                self._state = self._coming.popleft()
+            yield micro
+
+    def _batches(self) -> Iterator[MicroBatch]:
+        dataset = _Rows(self._processor, self._plan)
+        if not self._settings.workers:
+            for request in self._requests():
+                yield dataset[request]
+            return
+        yield from DataLoader(
+            dataset,
+            sampler=self._requests(),
+            batch_size=None,
+            num_workers=self._settings.workers,
+            prefetch_factor=self._settings.ahead,
+            multiprocessing_context=_workers(),
+            worker_init_fn=_one_thread,
+        )
+
+    def _requests(self) -> Iterator[Request]:
+        size = self._settings.micro_rows
+        for step in self._planner:
+            self._coming.append(self._planner.state)
+            rows = step.rows[self._rank :: self._world]
+            for start in range(0, len(rows), size):
+                chosen = rows[start : start + size]
+                shards = {
+                    (slot.category, slot.shard): self._corpus.shard(slot.category, slot.shard).path
+                    for row in chosen
+                    for slot in row
+                }
+                last = start + size == len(rows)
+                yield Request(step.number, step.modality, last, chosen, shards)
+
+
+class _Rows(Dataset[MicroBatch]):
+    """Makes micro-batches of requests; constructed once, used in each worker."""
+
+    def __init__(self, processor: Processor, plan: PlanSettings) -> None:
+        self._processor = processor
+        self._plan = plan
+        self._reader = Reader()
+        #: The sample read last: the parts of a long text follow each other.
+        self._last: tuple[str, int, Encoded] | None = None
+
+    def __getitem__(self, request: Request) -> MicroBatch:
+        made = [[self._make(slot, request.shards) for slot in row] for row in request.rows]
+        rows = [[encoded.example for encoded in row] for row in made]
+        batch = collate(
+            rows,
+            self._processor.tokenizer.eos_id,
+            length=self._plan.tokens if self._plan.packing else None,
+        )
+        return MicroBatch(
+            request.step,
+            request.modality,
+            request.last,
+            batch,
+            _categories(request.rows, rows, batch),
+            tuple(tuple(encoded.key for encoded in row) for row in made),
+            tuple(f"{e.key}: {e.broken}" for row in made for e in row if e.broken),
+            sum(len(example.tokens) for row in rows for example in row),
+            len(batch.images),
+        )
+
+    def _make(self, slot: Slot, shards: Mapping[tuple[int, int], str]) -> Encoded:
+        path = shards[slot.category, slot.shard]
+        if self._last is not None and self._last[:2] == (path, slot.row):
+            encoded = self._last[2]
+        else:
+            encoded = self._read(path, slot)
+            # A blank is only as long as this slot needs it to be.
+            self._last = None if encoded.broken else (path, slot.row, encoded)
+        example = cut(encoded.example, slot.start, slot.tokens, self._plan.images, self._processor)
+        return replace(encoded, example=example)
+
+    def _read(self, path: str, slot: Slot) -> Encoded:
+        try:
+            members = self._reader.fetch(path, slot.row)
+            record = orjson.loads(members.pop("json"))
+            return encode(record, members, self._processor)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            # Damage on a disk must not end a run of weeks: the plan knows how long it was.
+            key = f"sample {slot.row} of {path}"
+            tokens = slot.start + slot.tokens
+            return blank(key, tokens, f"{type(error).__name__}: {error}", self._processor)
+
+
+def _categories(
+    rows: Sequence[Row], examples: Sequence[Sequence[Example]], batch: Batch
+) -> torch.Tensor:
+    categories = torch.full_like(batch.tokens, -1)
+    for number, (slots, row) in enumerate(zip(rows, examples, strict=True)):
+        start = 0
+        for slot, example in zip(slots, row, strict=True):
+            end = start + len(example.tokens)
+            categories[number, start:end] = slot.category
+            start = end
+    return categories
+
+
+def _workers() -> BaseContext:
+    """Workers are forked from a process that has imported what they need, once for all loaders.
+
+    Not from this one, whose threads and device a fork would break; and not from nothing: each
+    would import for seconds.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+def _one_thread(_: int) -> None:
+    """Workers are many: one thread each, or they fight for the cores."""
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
