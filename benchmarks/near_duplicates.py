@@ -62,6 +62,7 @@ TASK_MEMORY = 1 << 30
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--large", type=int, default=10_000_000)
+    parser.add_argument("--parts", nargs="*", default=["signing", "clustering", "recalling"])
     parser.add_argument("--only-large", metavar="FOLDER", help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     if chosen.only_large:
@@ -69,9 +70,8 @@ def main() -> None:
         return
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     first_call()
-    signing()
-    clustering()
-    recalling()
+    for part in chosen.parts:
+        {"signing": signing, "clustering": clustering, "recalling": recalling}[part]()
     if chosen.large:
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, __file__, "--large", str(chosen.large)]
@@ -189,55 +189,108 @@ def clustering(count: int = 200_000, peer_count: int = 20_000) -> None:
 
 
 def recalling() -> None:
-    print("\nrecall of pairs with a Jaccard similarity of 0.8 and more, by cluster")
-    for threshold in (0.8, 0.7):
-        for seed in range(1, 6):
-            texts, pairs = similar_pairs(seed)
-            sets = [[s.encode() for s in shingles(text, 5)] for text in texts]
-            parameters = MinHashParameters(seed=seed)
-            rows = signatures(texts, parameters)
-            bands = bands_for(threshold, 128)
-            union = UnionFind(len(texts))
-            keys = band_keys(rows, bands)
-            for band in range(bands.bands):
-                union.join(*stars(keys[band], np.arange(len(texts))))
-            shares = [share_found(union, pairs)]
-            for hashed in (xxhash.xxh32_intdigest, None):
-                peers = UnionFind(len(texts))
-                index = MinHashLSH(threshold=threshold, num_perm=128)
-                for number, minhash in enumerate(
-                    MinHash.bulk(sets, num_perm=128, seed=seed, hashfunc=hashed)
-                ):
-                    others = np.array(index.query(minhash), np.int64)
-                    peers.join(others, np.full(len(others), number))
-                    index.insert(number, minhash)
-                shares.append(share_found(peers, pairs))
-            print(f"  threshold {threshold}, seed {seed}: {len(pairs)} pairs, "
-                  f"dsvl {shares[0]:.1%}, datasketch with xxh32 {shares[1]:.1%}, "
-                  f"with its SHA-1 {shares[2]:.1%}")  # fmt: skip
+    """Pairs of texts in twos: which share of those from 0.8 on, and of the others, is joined."""
+    print("\npairs joined: of those with a Jaccard similarity of 0.8 and more / of those below")
+    for seed in range(1, 6):
+        texts, similarities = similar_pairs(seed)
+        sets = [[s.encode() for s in shingles(text, 5)] for text in texts]
+        minhashes = MinHash.bulk(sets, num_perm=128, seed=seed, hashfunc=xxhash.xxh32_intdigest)
+        found = {}
+        for threshold in (0.8, 0.7):
+            found[f"datasketch {threshold}"] = by_datasketch(minhashes, threshold)
+            found[f"dsvl, bands for {threshold}"] = by_us(texts, seed, threshold, 0)
+        found["dsvl, default"] = by_us(texts, seed, 0.7, 0.8)
+        alike = similarities >= 0.8
+        print(f"  seed {seed}, {alike.sum()} / {(~alike).sum()} pairs: " + "; ".join(
+            f"{name} {joined[alike].mean():.1%} / {joined[~alike].mean():.1%} "
+            f"(lowest {similarities[joined].min():.2f})"
+            for name, union in found.items() for joined in [pairs_joined(union)]))  # fmt: skip
+    print("chains of 12 versions, each changed in 1 word of 80: pairs in one cluster")
+    texts, similarity_of = versions()
+    for name, union in (
+        ("bands for 0.8", by_us(texts, 1, 0.8, 0)), ("default", by_us(texts, 1, 0.7, 0.8))
+    ):  # fmt: skip
+        labels = union.smallest(np.arange(len(texts)))
+        within = np.array([s for (i, j), s in similarity_of.items() if labels[i] == labels[j]])
+        print(f"  {name}: {len(within)} of {len(similarity_of)}, "
+              f"{(within < 0.8).mean():.0%} below 0.8, {(within < 0.6).mean():.0%} below 0.6, "
+              f"lowest {within.min():.2f}")  # fmt: skip
 
 
-def share_found(union: UnionFind, pairs: list[tuple[int, int]]) -> float:
-    documents, smallest = union.components()
-    cluster: dict[int, int] = dict(zip(documents.tolist(), smallest.tolist(), strict=True))
-    together = [a in cluster and cluster[a] == cluster.get(b) for a, b in pairs]
-    return statistics.mean(together)
+def by_us(texts: list[str], seed: int, threshold: float, similarity: float) -> UnionFind:
+    """What curation does: bands for a threshold, verified (0: not) at another, through files."""
+    rows = signatures(texts, MinHashParameters(seed=seed))
+    bands = bands_for(threshold, 128)
+    with tempfile.TemporaryDirectory() as folder:
+        write_signatures(f"{folder}/signatures", [str(i) for i in range(len(texts))], rows, {})
+        write_bands(f"{folder}/bands", [rows], bands, 1, PARAMETERS.empty, {})
+        jobs = list(tasks([BandFile(f"{folder}/bands", 0)], bands, 1, f"{folder}/edges", "f"))
+        union = find_clusters(len(texts), jobs)
+        if similarity:
+            signed = [verify.Signed((f"{folder}/signatures",), (len(texts),), 0)]
+            place = verify.Place(f"{folder}/edges", "f", 512)
+            edges = [job.out for job in jobs]
+            union = verify.verified(union, edges, signed, similarity, place, TASK_MEMORY)
+        return union
 
 
-def similar_pairs(seed: int) -> tuple[list[str], list[tuple[int, int]]]:
-    """Texts in twos, of which those are counted whose true similarity is 0.8 and more."""
+def by_datasketch(minhashes: list[MinHash], threshold: float) -> UnionFind:
+    union = UnionFind(len(minhashes))
+    index = MinHashLSH(threshold=threshold, num_perm=128)
+    for number, minhash in enumerate(minhashes):
+        others = np.array(index.query(minhash), np.int64)
+        union.join(others, np.full(len(others), number))
+        index.insert(number, minhash)
+    return union
+
+
+def pairs_joined(union: UnionFind) -> np.ndarray[Any, Any]:
+    labels = union.smallest(np.arange(union.documents))
+    joined: np.ndarray[Any, Any] = labels[0::2] == labels[1::2]
+    return joined
+
+
+def similar_pairs(seed: int) -> tuple[list[str], np.ndarray[Any, Any]]:
+    """Texts in twos, and the true similarity of each two: 0.45 to 1."""
     rng = random.Random(seed)
-    texts, pairs = [], []
-    for pair in range(800):
+    texts, similarities = [], []
+    for _ in range(1000):
         words = [f"w{rng.randrange(50_000)}" for _ in range(rng.randrange(100, 500))]
-        other = list(words)
-        for place in rng.sample(range(len(words)), rng.randrange(0, len(words) // 40 + 2)):
-            other[place] = f"x{rng.randrange(50_000)}"
-        texts += [" ".join(words), " ".join(other)]
-        one, two = (set(shingles(text, 5)) for text in texts[-2:])
-        if len(one & two) >= 0.8 * len(one | two):
-            pairs.append((2 * pair, 2 * pair + 1))
-    return texts, pairs
+        texts += [
+            " ".join(words),
+            " ".join(changed(words, rng.randrange(0, len(words) // 15 + 2), rng)),
+        ]
+        similarities.append(jaccard(*texts[-2:]))
+    return texts, np.array(similarities)
+
+
+def versions() -> tuple[list[str], dict[tuple[int, int], float]]:
+    """40 texts in 12 versions each, and the similarities of a text's versions."""
+    rng = random.Random(0)
+    texts: list[str] = []
+    similarities = {}
+    for _ in range(40):
+        words = [f"w{rng.randrange(50_000)}" for _ in range(400)]
+        first = len(texts)
+        for _ in range(12):
+            texts.append(" ".join(words))
+            words = changed(words, len(words) // 80, rng)
+        for i in range(first, len(texts)):
+            for j in range(first, i):
+                similarities[j, i] = jaccard(texts[i], texts[j])
+    return texts, similarities
+
+
+def changed(words: list[str], count: int, rng: random.Random) -> list[str]:
+    other = list(words)
+    for place in rng.sample(range(len(words)), count):
+        other[place] = f"x{rng.randrange(50_000)}"
+    return other
+
+
+def jaccard(one: str, other: str) -> float:
+    a, b = set(shingles(one, 5)), set(shingles(other, 5))
+    return len(a & b) / len(a | b)
 
 
 def large(count: int, folder: str) -> None:

@@ -87,6 +87,11 @@ def fingerprint(rules: NearTextRules, parts: Sequence[Measured]) -> str:
     return stored.digest(_FORMAT, said, [[part.name, part.part] for part in parts])
 
 
+def candidate_bands(rules: NearTextRules) -> Bands:
+    """Return the bands that find candidates: for a lower threshold than the one to be verified."""
+    return bands_for(max(0.1, rules.threshold - _SLACK), rules.permutations)
+
+
 def find(
     out: str, rules: NearTextRules, parts: Sequence[Measured], tasks: Tasks
 ) -> Iterator[tuple[int, int]]:
@@ -102,7 +107,7 @@ def find(
     signing = _Signing(
         out,
         MinHashParameters(rules.permutations, rules.ngram, rules.seed),
-        bands_for(max(0.1, rules.threshold - _SLACK), rules.permutations),
+        candidate_bands(rules),
         clusters.prefixes_for(documents, _TASK_MEMORY),
     )
     runs = list(_runs(parts))

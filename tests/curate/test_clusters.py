@@ -14,7 +14,9 @@ from dsvl_data import storage
 from dsvl_data.curate import verify
 from dsvl_data.curate.clusters import BandFile, find_clusters, prefixes_for, run_task, stars, tasks
 from dsvl_data.curate.minhash import MinHashParameters, signatures
+from dsvl_data.curate.near_text import candidate_bands
 from dsvl_data.curate.normalise import shingles
+from dsvl_data.curate.settings import NearTextRules
 from dsvl_data.curate.signature_files import (
     Bands,
     band_keys,
@@ -342,6 +344,42 @@ def test_a_file_of_bands_holds_a_run_of_parts(rows, tmp_path):
         assert set(keys.tolist()) <= set(band_keys(rows, bands)[0].tolist())
         assert len(numbers) > 0
         assert numbers.max() < 240  # the empty ones at the end are not there
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_default_rules_find_more_than_datasketch_and_join_less_that_is_not_alike(
+    seed, tmp_path
+):
+    """At the default threshold, pairs of a true similarity of 0.6 to 1, against its default use."""
+    texts = varied(150, seed + 50, range(0, 10))
+    sets = [set(shingles(text, 5)) for text in texts]
+    true = {
+        (i, j): len(sets[i] & sets[j]) / len(sets[i] | sets[j])
+        for j in range(len(texts))
+        for i in range(j)
+        if sets[i] & sets[j]
+    }
+    alike = [pair for pair, similarity in true.items() if similarity >= 0.8]
+    other = [pair for pair, similarity in true.items() if similarity < 0.75]
+    assert min(len(alike), len(other)) >= 20
+    rules = NearTextRules(seed=seed + 1)
+    rows = signatures(texts, MinHashParameters(seed=seed + 1))
+    index = MinHashLSH(threshold=rules.threshold, num_perm=rules.permutations)
+    peers = []
+    for number, row in enumerate(rows):
+        minhash = MinHash(num_perm=128, seed=seed + 1, hashvalues=row, scheme="affine32")
+        peers += [(number, near) for near in index.query(minhash)]
+        index.insert(number, minhash)
+    theirs = components_of(peers, len(texts))
+    ours = labels(rows, str(tmp_path), bands=candidate_bands(rules), similarity=rules.threshold)
+
+    def joined(found, pairs):
+        return sum(i in found and found[i] == found.get(j) for i, j in pairs) / len(pairs)
+
+    assert joined(ours, alike) >= joined(theirs, alike) - 0.02
+    assert joined(ours, alike) > 0.8
+    assert joined(ours, other) <= joined(theirs, other) + 0.02
+    assert joined(ours, other) < 0.1
 
 
 def test_any_store(rows):
