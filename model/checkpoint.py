@@ -177,8 +177,12 @@ def write(
     dtype: torch.dtype | None = None,
     shard_bytes: int = SHARD_BYTES,
 ) -> None:
-    """As `save`, for parameters by name that no model holds (averaged ones, gathered ones)."""
+    """As `save`, for parameters by name that no model holds (averaged ones, gathered ones).
+
+    Raises `CheckpointError` where they are not those of such a model.
+    """
     files = to_transformers(config)
+    _check_complete(config, parameters)
     layout = TRANSFORMERS_4[0 if config.sam else 1]  # version 5 reads these names as well
     if folder.exists():
         raise FileExistsError(f"{folder} exists: a checkpoint is written to a new folder")
@@ -198,6 +202,18 @@ def write(
             _sync(path)
         partial.rename(folder)
     _sync(folder.parent)
+
+
+def _check_complete(config: ModelConfig, parameters: Mapping[str, torch.Tensor]) -> None:
+    with torch.device("meta"):
+        wanted = {n: tuple(p.shape) for n, p in VisionLanguageModel(config).named_parameters()}
+    given = {name: tuple(tensor.shape) for name, tensor in parameters.items()}
+    wrong = sorted(name for name in wanted | given if wanted.get(name) != given.get(name))
+    if wrong:
+        raise CheckpointError(
+            f"not the parameters of model {config.name}: {len(wrong)} are missing, not known or of "
+            f"another shape, such as {', '.join(wrong[:_SHOWN])}"
+        )
 
 
 def _found(layout: Layout, name: str) -> Theirs:

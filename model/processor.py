@@ -11,17 +11,17 @@ have it, so that nothing may ever be told from the id.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from PIL import Image
 
 from model.chat import SYSTEM_PROMPT, Mark, Run, Turn, document, runs
-from model.config import ModelConfig, TokenIds
+from model.config import ModelConfig
 from model.images import square_image
 from model.packing import IGNORED, PADDING
-from model.tokenizer import Tokenizer
+from model.tokenizer import Tokenizer, token_ids
 
 __all__ = ["IGNORED", "PADDING", "Batch", "Example", "Processor", "collate"]
 
@@ -43,13 +43,14 @@ class Processor:
 
     def __init__(self, config: ModelConfig, tokenizer: Tokenizer) -> None:
         """Raises `ValueError` where the tokenizer's ids are not those the model was made for."""
-        ids = TokenIds(
-            bos=config.tokens.bos if tokenizer.bos_id is None else tokenizer.bos_id,
-            eos=tokenizer.eos_id,
-            image=tokenizer.image_id,
-        )
+        ids = token_ids(tokenizer)
+        if tokenizer.bos_id is None:
+            ids = replace(ids, bos=config.tokens.bos)  # never written, so it cannot differ
         if ids != config.tokens:
-            raise ValueError(f"the tokenizer has {ids}, the model {config.tokens}")
+            raise ValueError(
+                f"the tokenizer has {ids}, the model {config.tokens}: a model for this tokenizer "
+                "takes its ids from `token_ids`"
+            )
         if tokenizer.vocab_size > config.language.vocab_size:
             raise ValueError(
                 f"the tokenizer has {tokenizer.vocab_size} ids, the model's vocabulary "

@@ -15,6 +15,7 @@ from typing import Protocol
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from model.chat import IMAGE_PLACEHOLDER
+from model.config import TokenIds
 
 
 class Tokenizer(Protocol):
@@ -76,7 +77,7 @@ class HuggingFaceTokenizer:
     def encode(self, text: str) -> list[int]:
         """A text's ids, without any that begins or ends it; a mark's name in it is letters."""
         ids: list[int] = self._tokenizer.encode(
-            text, add_special_tokens=False, split_special_tokens=True
+            text, add_special_tokens=False, split_special_tokens=True, verbose=False
         )
         return ids
 
@@ -104,3 +105,9 @@ def load_tokenizer(source: str | Path) -> Tokenizer:
             f"tokenizer.json; {error}"
         ) from error
     return HuggingFaceTokenizer(tokenizer)
+
+
+def token_ids(tokenizer: Tokenizer) -> TokenIds:
+    """The ids that a model made for this tokenizer has in its configuration."""
+    bos = tokenizer.eos_id if tokenizer.bos_id is None else tokenizer.bos_id
+    return TokenIds(bos, tokenizer.eos_id, tokenizer.image_id)

@@ -194,6 +194,15 @@ def test_what_transformers_cannot_express(name: str, part: str, tmp_path: Path) 
     assert not list(tmp_path.iterdir())
 
 
+def test_what_is_written_is_a_whole_model(tmp_path: Path) -> None:
+    parameters = dict(randomised(ALONE).named_parameters())
+    parameters["module.low.norm.weight"] = parameters.pop("low.norm.weight")
+    parameters["low.norm.bias"] = torch.nn.Parameter(torch.zeros(2))
+    with pytest.raises(CheckpointError, match=r"3 are missing.*low\.norm\.bias.*module\.low"):
+        checkpoint.write(ALONE, parameters, tmp_path / "saved")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("name", ["tiny", "1.3b", "1.3b-hybrid", "7b"])
 def test_every_preset_survives_its_files(name: str, tmp_path: Path) -> None:
     for file, content in checkpoint.to_transformers(preset(name)).items():

@@ -16,15 +16,18 @@ import torch
 from PIL import Image
 from transformers import (
     AutoImageProcessor,
+    DeepseekVLConfig,
     DeepseekVLForConditionalGeneration,
+    DeepseekVLHybridConfig,
     DeepseekVLHybridForConditionalGeneration,
 )
 
 from model import checkpoint
-from model.config import ModelConfig
+from model.config import ModelConfig, preset
 from model.images import low_resolution, normalise, square_image, unit_range
 from model.key_maps import TRANSFORMERS_5
 from model.processor import IGNORED, Example, collate
+from model.transformers_config import to_transformers
 from model.vlm import VisionLanguageModel
 from tests.model.shapes import ALONE, HYBRID, pictures, randomised
 
@@ -70,6 +73,28 @@ def examples(config: ModelConfig) -> list[Example]:
         labels[: 2 + number] = IGNORED
         made.append(Example(tokens, labels, pictures(config, images, seed=number)))
     return made
+
+
+@pytest.mark.parametrize("name", ["tiny", "1.3b", "1.3b-hybrid", "7b"])
+def test_every_preset_has_the_ports_tensors(name: str) -> None:
+    config = preset(name)
+    raw = to_transformers(config)["config.json"]
+    with torch.device("meta"):
+        model = VisionLanguageModel(config)
+        port = (
+            DeepseekVLHybridForConditionalGeneration(DeepseekVLHybridConfig.from_dict(raw))
+            if config.sam
+            else DeepseekVLForConditionalGeneration(DeepseekVLConfig.from_dict(raw))
+        )
+    layout = TRANSFORMERS_5[0 if config.sam else 1]
+    ours = {
+        their_name: view.shape
+        for name, parameter in model.named_parameters()
+        for their_name, view in checkpoint._views(
+            parameter.detach(), checkpoint._found(layout, name)
+        )
+    }
+    assert ours == {name: tensor.shape for name, tensor in port.state_dict().items()}
 
 
 def close(ours: torch.Tensor, theirs: torch.Tensor) -> None:

@@ -16,14 +16,14 @@ from transformers import PreTrainedTokenizerFast
 from model.chat import END_OF_SENTENCE, IMAGE_PLACEHOLDER, Turn, prompt
 from model.config import TokenIds, preset
 from model.processor import IGNORED, PADDING, Processor, collate
-from model.tokenizer import ByteTokenizer, HuggingFaceTokenizer, load_tokenizer
+from model.tokenizer import ByteTokenizer, HuggingFaceTokenizer, load_tokenizer, token_ids
 
 TINY = preset("tiny")
 BEGIN = "<｜begin▁of▁sentence｜>"
 TALK = [Turn("user", "What is (this)?"), Turn("assistant", "A cat, 42 years old: 猫。")]
 
 
-def trained_bpe(*, padding: bool = False) -> PreTrainedTokenizerFast:
+def trained_bpe() -> PreTrainedTokenizerFast:
     """A byte-level BPE such as DeepSeek-LLM's, trained on a few words."""
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -45,7 +45,6 @@ def trained_bpe(*, padding: bool = False) -> PreTrainedTokenizerFast:
         tokenizer_object=bpe,
         bos_token=BEGIN,
         eos_token=END_OF_SENTENCE,
-        pad_token=END_OF_SENTENCE if padding else None,
     )
 
 
@@ -92,6 +91,15 @@ def test_a_tokenizer_must_be_the_models() -> None:
         Processor(replace(TINY, tokens=TokenIds(256, 257, 259)), tokenizer)
 
 
+def test_a_tokenizer_without_a_beginning() -> None:
+    plain = trained_bpe()
+    plain.bos_token = None
+    tokenizer = HuggingFaceTokenizer(plain)
+    config = replace(TINY, tokens=token_ids(tokenizer))
+    example = Processor(config, tokenizer).document(["cat"])
+    assert example.tokens.tolist() == [*tokenizer.encode("cat"), tokenizer.eos_id]
+
+
 def test_a_vocabulary_that_the_model_lacks() -> None:
     class Larger(ByteTokenizer):
         vocab_size = TINY.language.vocab_size + 1
@@ -103,7 +111,8 @@ def test_a_vocabulary_that_the_model_lacks() -> None:
 def test_one_go_or_in_runs_the_ids_are_the_same() -> None:
     plain = trained_bpe()
     tokenizer = HuggingFaceTokenizer(plain)
-    config = replace(TINY, tokens=TokenIds(0, 1, tokenizer.image_id))
+    config = replace(TINY, tokens=token_ids(tokenizer))
+    assert config.tokens == TokenIds(0, 1, tokenizer.image_id)
     example = Processor(config, tokenizer).conversation(TALK)
     assert example.tokens.tolist() == plain.encode(prompt(TALK))
     trained = example.tokens[example.labels != IGNORED].tolist()
