@@ -135,7 +135,7 @@ def _flex() -> Callable[..., torch.Tensor]:
     return compiled
 
 
-def _block_mask(documents: torch.Tensor) -> BlockMask:
+def _visibility(documents: torch.Tensor) -> Callable[..., torch.Tensor]:
     def sees(
         batch: torch.Tensor, _head: torch.Tensor, query: torch.Tensor, key: torch.Tensor
     ) -> torch.Tensor:
@@ -143,5 +143,10 @@ def _block_mask(documents: torch.Tensor) -> BlockMask:
         same: torch.Tensor = documents[batch, query] == documents[batch, key]
         return same & (query >= key)
 
+    return sees
+
+
+def _block_mask(documents: torch.Tensor) -> BlockMask:
     batch, length = documents.shape
+    sees = _visibility(documents)
     return create_block_mask(sees, batch, None, length, length, device=documents.device)
