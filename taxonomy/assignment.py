@@ -138,6 +138,44 @@ def assign(candidates: Candidates, wanted: Ints) -> Assignment:
     return Assignment(times, short, sets, work >= 0)
 
 
+def allot(candidates: Candidates, found: Assignment) -> Small:
+    """Return uses that can all be had together: those of an assignment, and what fits beside.
+
+    Any part of them can be had, too, so they are a problem without images.
+    """
+    times = found.times.copy()
+    uses = np.zeros(candidates.image_count, np.int32)
+    owners = np.repeat(np.arange(candidates.rows), np.diff(candidates.image_starts))
+    np.add.at(uses, candidates.images, times[owners])
+    order = np.argsort(-found.short, kind="stable")
+    _greedy(
+        order, candidates.starts, candidates.image_starts, candidates.images,
+        candidates.image_uses, candidates.conversation_uses,
+        np.diff(candidates.starts) * candidates.conversation_uses, times, uses,
+    )  # fmt: skip
+    return times
+
+
+def take_within(candidates: Candidates, allotted: Small, wanted: Ints) -> Small:
+    """Take what is wanted of each cell from what was allotted, each conversation once at first."""
+    times = np.zeros(candidates.rows, np.int32)
+    _take_within(candidates.starts, allotted, wanted.copy(), times)
+    return times
+
+
+@njit(nogil=True, cache=True)
+def _take_within(starts: Ints, allotted: Small, short: Ints, times: Small) -> None:
+    for cell in range(short.shape[0]):
+        taken = 1
+        while short[cell] > 0 and taken > 0:
+            taken = 0
+            for row in range(starts[cell], starts[cell + 1]):
+                if short[cell] > 0 and times[row] < allotted[row]:
+                    times[row] += 1
+                    short[cell] -= 1
+                    taken += 1
+
+
 @njit(nogil=True, cache=True)
 def _choose(starts: Ints, images: Small, counts: Ints, chosen: Small) -> None:
     for row in range(chosen.shape[0]):

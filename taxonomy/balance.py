@@ -13,34 +13,34 @@ a bound that no mix can go below. Constraints that no mix satisfies are named (`
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dsvl_data.outcome import UserError
-from taxonomy.assignment import Assignment, assign
+from taxonomy.assignment import Assignment, allot, assign, take_within
 from taxonomy.columns import Ints
+from taxonomy.image_flow import image_flow
 from taxonomy.infeasible import explain
 from taxonomy.pool import HeldOut, Pool, gather
-from taxonomy.program import Constraint, Infeasible, Problem, Solution, solve
+from taxonomy.program import Constraint, Flow, Infeasible, Problem, Solution, solve
 from taxonomy.spread import Preferences, spread
 from taxonomy.targets import BalanceSettings, Bound, check_names, leaf_shares
 from taxonomy.tree import Taxonomy
 
-_ROUNDS = 60
+#: Rounds of cuts before the images go into the program, and in all.
+_FEW_ROUNDS, _ROUNDS = 3, 12
+_MOST_CUTS = 64
 
 
 @dataclass(frozen=True)
 class Cut:
-    """Cells that images keep from giving more than `high`.
-
-    Not `valid`: that is only what the search for conversations reached, not what there is.
-    """
+    """Cells that images keep from giving more than `high`."""
 
     cells: Ints
     high: int
-    valid: bool = True
 
 
 @dataclass(frozen=True)
@@ -76,33 +76,80 @@ def balance(
         said = ", ".join(f"{count} {name}" for name, count in pool.counts.items() if count)
         raise UserError(f"the index has no conversation that could be used: {said}")
     shares = shares_of(pool, taxonomy, settings)
-    cuts = _first_cuts(pool, settings)
-    preferences = _preferences(pool, taxonomy, settings)
-    bound = 0.0
-    for _ in range(_ROUNDS):
-        problem = build(pool, taxonomy, settings, shares, cuts)
+    return _Search(pool, taxonomy, settings, shares).run()
+
+
+class _Search:
+    """The rounds between counts of cells and conversations.
+
+    Cuts first: most pools need few. Where these do not do, the images go into the program
+    itself, if it can hold them; and where that is not enough either (too many images, or several
+    in a conversation), images are allotted to conversations before the program is solved.
+    """
+
+    def __init__(
+        self, pool: Pool, taxonomy: Taxonomy, settings: BalanceSettings, shares: dict[str, float]
+    ) -> None:
+        self._pool, self._taxonomy, self._settings = pool, taxonomy, settings
+        self._shares = shares
+        self._preferences = _preferences(pool, taxonomy, settings)
+        self._bound = 0.0
+
+    def run(self) -> Mix:
+        pool, settings = self._pool, self._settings
+        cuts = _first_cuts(pool, settings)
+        flow: Flow | None = None
+        for number in range(_ROUNDS):
+            problem = self._problem(cuts, flow)
+            chosen = self._solve(problem)
+            found = assign(pool.candidates, chosen.counts)
+            if not found.short.any():
+                return self._mix(problem, chosen, cuts, found.times)
+            added = _new_cuts(pool, settings, chosen.counts, found)
+            if flow is not None or not added:
+                break
+            cuts = [*cuts, *added]
+            if number + 1 == _FEW_ROUNDS:
+                flow = image_flow(pool.candidates)
+        allotted = allot(pool.candidates, found)
+        capacity = np.bincount(pool.candidates.cell_of_row, allotted, len(chosen.counts)).astype(
+            np.int64
+        )
+        problem = replace(self._problem(cuts, flow), capacity=capacity, flow=None)
+        problem = replace(problem, constraints=self._problem([], None).constraints)
+        try:
+            chosen = spread(problem, solve(problem), self._preferences)
+        except Infeasible:
+            raise UserError(
+                f"no mix was found in which no image is used more than {settings.image_uses} "
+                "times, though there may be one; allow more with --image-uses, or a smaller --size"
+            ) from None
+        times = take_within(pool.candidates, allotted, chosen.counts)
+        return self._mix(problem, chosen, cuts, times)
+
+    def _problem(self, cuts: Sequence[Cut], flow: Flow | None) -> Problem:
+        problem = build(self._pool, self._taxonomy, self._settings, self._shares, cuts)
+        return replace(problem, flow=flow)
+
+    def _solve(self, problem: Problem) -> Solution:
         try:
             best = solve(problem)
         except Infeasible:
-            raise _infeasible(problem, cuts) from None
-        if all(cut.valid for cut in cuts):
-            bound = best.bound
-        chosen = spread(problem, best, preferences)
-        found = assign(pool.candidates, chosen.counts)
-        if not found.short.any():
-            times = found.times.astype(np.int64)
-            used = np.flatnonzero(times)
-            order = used[np.argsort(pool.rows[used])]
-            solution = Solution(chosen.counts, chosen.distance, min(bound, chosen.distance))
-            return Mix(
-                taxonomy, settings, pool, shares, problem, solution, tuple(cuts),
-                pool.rows[order], times[order],
-            )  # fmt: skip
-        cuts = [*cuts, *_new_cuts(pool, settings, chosen.counts, found)]
-    raise UserError(
-        f"no mix was found in {_ROUNDS} rounds in which no image is used more than "
-        f"{settings.image_uses} times; allow more with --image-uses, or a smaller --size"
-    )
+            raise _infeasible(problem) from None
+        self._bound = max(self._bound, best.bound)
+        return spread(problem, best, self._preferences)
+
+    def _mix(
+        self, problem: Problem, chosen: Solution, cuts: Sequence[Cut], times: NDArray[np.int32]
+    ) -> Mix:
+        used = np.flatnonzero(times)
+        order = used[np.argsort(self._pool.rows[used])]
+        bound = min(self._bound, chosen.distance)
+        return Mix(
+            self._taxonomy, self._settings, self._pool, self._shares, problem,
+            Solution(chosen.counts, chosen.distance, bound), tuple(cuts),
+            self._pool.rows[order], times[order].astype(np.int64),
+        )  # fmt: skip
 
 
 def shares_of(pool: Pool, taxonomy: Taxonomy, settings: BalanceSettings) -> dict[str, float]:
@@ -208,25 +255,19 @@ def _first_cuts(pool: Pool, settings: BalanceSettings) -> list[Cut]:
 
 
 def _new_cuts(pool: Pool, settings: BalanceSettings, wanted: Ints, found: Assignment) -> list[Cut]:
-    """Turn what was short into cuts: proven ones where there are some."""
+    """Turn what was short into cuts: the sets that ask for more than their rank."""
     rank = _rank(pool, settings)
-    got = np.bincount(pool.candidates.cell_of_row, found.times, len(wanted)).astype(np.int64)
     sets = list(found.sets)
     if len(sets) > 1:
         sets.append(np.unique(np.concatenate(sets)))
-    proven, tried = [], []
-    for cells in sets:
+    cuts = []
+    for cells in sets[:_MOST_CUTS]:
         inside = np.ones(len(wanted), np.int64)
         inside[cells] = 0
         most = int(rank(inside, 2)[0])
         if wanted[cells].sum() > most:
-            proven.append(Cut(cells, most))
-        elif wanted[cells].sum() > got[cells].sum():
-            tried.append(Cut(cells, int(got[cells].sum()), valid=False))
-    if proven or tried:
-        return proven or tried
-    short = np.flatnonzero(found.short)
-    return [Cut(np.array([cell]), int(got[cell]), valid=False) for cell in short]
+            cuts.append(Cut(cells, most))
+    return cuts
 
 
 def _rank(pool: Pool, settings: BalanceSettings) -> Callable[[Ints, int], Ints]:
@@ -237,12 +278,11 @@ def _rank(pool: Pool, settings: BalanceSettings) -> Callable[[Ints, int], Ints]:
     return rank
 
 
-def _infeasible(problem: Problem, cuts: Sequence[Cut]) -> UserError:
+def _infeasible(problem: Problem) -> UserError:
     culprits = explain(problem)
-    lines = "\n".join(f"  {culprit}" for culprit in culprits)
-    said = "no mix satisfies all of these together; without any one of them some mix does:"
     if not culprits:
         return UserError("no whole numbers of conversations satisfy all constraints; widen a bound")
-    if not all(cut.valid for cut in cuts):
-        said = "no mix was found that satisfies all of these (images may leave others possible):"
-    return UserError(f"{said}\n{lines}")
+    lines = "\n".join(f"  {culprit}" for culprit in culprits)
+    return UserError(
+        "no mix satisfies all of these together; without any one of them some mix does:\n" + lines
+    )

@@ -109,22 +109,24 @@ def _least_slack(
     one = sparse.identity(count, format="csr")
     # A row may be off by a part of itself: 10 of 100 and 10 of 100000 are not the same.
     price = 1 / np.maximum(1, np.where(low > 0, low, high))
-    cost = np.concatenate([np.zeros(problem.cells), price, price])
+    cost = np.concatenate([np.zeros(problem.columns), price, price])
     # matrix @ x + under >= low, matrix @ x - over <= high
     below = sparse.hstack([-matrix, -one, sparse.csr_matrix((count, count))])
     above = sparse.hstack([matrix, sparse.csr_matrix((count, count)), -one])
-    upper = np.concatenate([problem.capacity, np.tile(np.where(given, np.inf, 0.0), 2)])
+    flow = problem.flow_matrix
+    flow = sparse.hstack([flow, sparse.csr_matrix((flow.shape[0], 2 * count))])
+    upper = np.concatenate([problem.upper, np.tile(np.where(given, np.inf, 0.0), 2)])
     found = linprog(
         cost,
-        A_ub=sparse.vstack([below, above]).tocsr(),
-        b_ub=np.concatenate([-low, high]),
+        A_ub=sparse.vstack([below, above, flow]).tocsr(),
+        b_ub=np.concatenate([-low, high, problem.flow_high]),
         bounds=np.stack([np.zeros(len(upper)), upper], axis=1),
         method="highs",
     )
     if found.x is None:
         return None
-    under = found.x[problem.cells : problem.cells + count]
-    over = found.x[problem.cells + count :]
+    under = found.x[problem.columns : problem.columns + count]
+    over = found.x[problem.columns + count :]
     slack = np.zeros(len(problem.rows))
     slack[chosen] = over - under if signed else over + under
     return slack

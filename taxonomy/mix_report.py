@@ -43,7 +43,7 @@ def check(table: pa.Table, mix: Mix) -> None:
     assert int(mix.times.sum()) == settings.size, "the size is not what was asked for"
     assert int(mix.times.max(initial=0)) <= settings.conversation_uses, "a conversation too often"
     assert pc.count_distinct(chosen["key"]).as_py() == len(mix.rows), "a conversation came twice"
-    taken = problem.matrix @ mix.solution.counts
+    taken = problem.taken_by_row(mix.solution.counts)
     for row, count in zip(problem.rows, taken, strict=True):
         assert row.low - 1e-3 <= count <= row.high + 1e-3 or row.rule == "images", row.name
     if settings.image_uses is not None:
@@ -150,7 +150,7 @@ def summary(said: Mapping[str, Any]) -> list[str]:
 def _constraints(mix: Mix, prices: Any) -> list[dict[str, Any]]:
     """Every constraint but the cuts for images, with what it costs where it binds."""
     problem, size = mix.problem, mix.settings.size
-    taken = np.rint(problem.matrix @ mix.solution.counts).astype(int)
+    taken = np.rint(problem.taken_by_row(mix.solution.counts)).astype(int)
     found: list[dict[str, Any]] = []
     for number, row in enumerate(problem.rows):
         if row.rule in ("images", "size"):

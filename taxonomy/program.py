@@ -53,6 +53,19 @@ class Constraint:
 
 
 @dataclass(frozen=True)
+class Flow:
+    """More columns than the cells, and rows that tie these to them: `matrix @ columns <= high`.
+
+    How uses flow from images into cells, written out (`image_flow.py`); `upper` bounds the added
+    columns, `matrix` has those of the cells first.
+    """
+
+    upper: Floats
+    matrix: sparse.csr_matrix
+    high: Floats
+
+
+@dataclass(frozen=True)
 class Problem:
     """Cells, targets and constraints.
 
@@ -65,11 +78,34 @@ class Problem:
     target: Floats
     capacity: Ints
     constraints: tuple[Constraint, ...] = ()
+    flow: Flow | None = None
 
     @property
     def cells(self) -> int:
         """How many cells there are."""
         return len(self.classes)
+
+    @cached_property
+    def upper(self) -> Floats:
+        """Upper bounds of the cells' columns, then of the flow's."""
+        more = np.empty(0) if self.flow is None else self.flow.upper
+        return np.concatenate([self.capacity.astype(np.float64), more])
+
+    @property
+    def columns(self) -> int:
+        """How many columns cells and flow have together."""
+        return len(self.upper)
+
+    @cached_property
+    def flow_matrix(self) -> sparse.csr_matrix:
+        """The flow's rows; none without one."""
+        nothing = sparse.csr_matrix((0, self.columns))
+        return nothing if self.flow is None else self.flow.matrix
+
+    @property
+    def flow_high(self) -> Floats:
+        """Their upper bounds."""
+        return np.empty(0) if self.flow is None else self.flow.high
 
     @cached_property
     def rows(self) -> tuple[Constraint, ...]:
@@ -80,8 +116,8 @@ class Problem:
 
     @cached_property
     def matrix(self) -> sparse.csr_matrix:
-        """One row a constraint, one column a cell."""
-        return membership([row.cells for row in self.rows], self.cells)
+        """One row a constraint; columns as of `upper`."""
+        return membership([row.cells for row in self.rows], self.columns)
 
     @cached_property
     def low(self) -> Floats:
@@ -97,6 +133,10 @@ class Problem:
         """Return the uses of each class."""
         return np.bincount(self.classes, counts, len(self.target)).astype(np.float64)
 
+    def taken_by_row(self, counts: NDArray[Any]) -> Floats:
+        """Return the uses that each row sums."""
+        return np.array([counts[row.cells].sum() for row in self.rows], np.float64)
+
     def distance(self, counts: NDArray[Any]) -> float:
         """Return the total variation between the mix of these counts and the target."""
         return float(np.abs(self.taken(counts) - self.target).sum() / (2 * self.size))
@@ -108,7 +148,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Model:
-    """The program of a problem: columns are the cells, then three for each class.
+    """The program of a problem: columns are the cells, the flow's, then three for each class.
 
     `cost` is in conversations that are off target, `constant` what no choice changes.
     """
@@ -120,7 +160,7 @@ class Model:
     def __post_init__(self) -> None:
         part = np.maximum(0, self.problem.target - self._whole)
         classes = len(self.problem.target)
-        cost = np.concatenate([np.zeros(self.problem.cells), 1 - 2 * part, np.ones(2 * classes)])
+        cost = np.concatenate([np.zeros(self.problem.columns), 1 - 2 * part, np.ones(2 * classes)])
         object.__setattr__(self, "cost", cost)
         object.__setattr__(self, "constant", float(part.sum()))
 
@@ -131,37 +171,40 @@ class Model:
 
     @cached_property
     def matrix(self) -> sparse.csr_matrix:
-        """The problem's rows, then the row of each class: taken - step - over + under = whole."""
-        classes = len(self.problem.target)
+        """The problem's rows, each class's (taken - step - over + under = whole), the flow's."""
+        problem, classes = self.problem, len(self.problem.target)
         of_class = sparse.csr_matrix(
-            (np.ones(self.problem.cells), (self.problem.classes, np.arange(self.problem.cells))),
-            shape=(classes, self.problem.cells),
+            (np.ones(problem.cells), (problem.classes, np.arange(problem.cells))),
+            shape=(classes, problem.columns),
         )
         one = sparse.identity(classes, format="csr")
-        nothing = sparse.csr_matrix((len(self.problem.rows), 3 * classes))
+
+        def wide(rows: sparse.csr_matrix) -> sparse.csr_matrix:
+            return sparse.hstack([rows, sparse.csr_matrix((rows.shape[0], 3 * classes))])
+
         return sparse.vstack(
             [
-                sparse.hstack([self.problem.matrix, nothing]),
+                wide(problem.matrix),
                 sparse.hstack([of_class, -one, -one, one]),
+                wide(problem.flow_matrix),
             ]
         ).tocsr()
 
     @cached_property
     def low(self) -> Floats:
         """Lower bounds of all rows."""
-        return np.concatenate([self.problem.low, self._whole])
+        nothing = np.full(len(self.problem.flow_high), -np.inf)
+        return np.concatenate([self.problem.low, self._whole, nothing])
 
     @cached_property
     def high(self) -> Floats:
         """Upper bounds of all rows."""
-        return np.concatenate([self.problem.high, self._whole])
+        return np.concatenate([self.problem.high, self._whole, self.problem.flow_high])
 
     def upper(self) -> Floats:
         """Return upper bounds of the columns."""
         classes = len(self.problem.target)
-        return np.concatenate(
-            [self.problem.capacity, np.ones(classes), np.full(2 * classes, np.inf)]
-        )
+        return np.concatenate([self.problem.upper, np.ones(classes), np.full(2 * classes, np.inf)])
 
 
 @dataclass(frozen=True)

@@ -103,8 +103,9 @@ def _totals(problem: Problem, best: Solution, preferences: Preferences) -> Float
 
 def _within(problem: Problem, totals: Floats, preferences: Preferences) -> Floats | None:
     """Step 4: uses of each cell, not yet whole."""
-    program = _Program(problem.cells, problem.capacity.astype(np.float64))
+    program = _Program(problem.columns, problem.upper)
     program.add(problem.matrix, problem.low, problem.high)
+    program.add(problem.flow_matrix, np.full(len(problem.flow_high), -np.inf), problem.flow_high)
     of_class = _sums(problem.classes, len(totals))
     some = np.unique(problem.classes)
     program.add(of_class[some], totals[some] - TOLERANCE, totals[some] + TOLERANCE)
