@@ -112,8 +112,12 @@ def read_ranges(span: Span, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         pieces: list[bytes] = []
         for first, last in _runs(ranges):
             start = ranges[first][0]
-            stream.seek(start)
-            run = stream.read(sum(ranges[last - 1]) - start)
+            wanted = sum(ranges[last - 1]) - start
+            if isinstance(stream, _Window):
+                run = stream.read_at(start, wanted)
+            else:
+                stream.seek(start)
+                run = stream.read(wanted)
             pieces += [run[at - start : at - start + size] for at, size in ranges[first:last]]
     except (OSError, DocumentError) as error:
         _kept.cache_clear()
@@ -162,6 +166,12 @@ class _Window:
         left = self._size - self._position
         data: bytes = self._file.read(max(0, left if size < 0 else min(size, left)))
         self._position += len(data)
+        return data
+
+    def read_at(self, position: int, size: int) -> bytes:
+        """Return as much as is there of a range; a `read` after it needs a `seek` before."""
+        left = min(size, self._size - position)
+        data: bytes = self._file.read_at(left, self._start + position) if left > 0 else b""
         return data
 
     def seek(self, position: int) -> None:

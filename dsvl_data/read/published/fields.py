@@ -24,6 +24,8 @@ def text_of(value: object) -> str:
         value = value.decode("utf-8", "replace")
     if not isinstance(value, str):
         return ""
+    if value.isprintable():  # as nearly all names and words are: nothing in it to mend
+        return value.strip()
     value = value.replace("\r\n", "\n").replace("\r", "\n")
     return _UNFIT.sub("", value).strip()
 
