@@ -10,6 +10,7 @@ from dsvl_data.curate import (
     contamination,
     exact,
     image_rules,
+    image_text,
     language_rules,
     length,
     masking,
@@ -30,6 +31,7 @@ CRITERIA = (
     quality_scores.QUALITY_CRITERION,
     quality_scores.PERPLEXITY_CRITERION,
     image_rules.CRITERION,
+    image_text.CRITERION,
     exact.CRITERION,
     masking.CRITERION,
 )

@@ -82,22 +82,22 @@ def differences(one: bytes, other: bytes) -> tuple[float, int]:
     return float(fine) / (_FINE * _FINE), int(np.abs(next(colours) - next(colours)).max())
 
 
-def reduced(data: bytes) -> Pillow.Image:
+def reduced(data: bytes, side: int = _SIDE) -> Pillow.Image:
     """Decode an image once, JPEG at a part of its size, and reduce it by whole pixels.
 
-    Upright, RGB or grey, transparency on white, at least 256 pixels a side where it had them.
+    Upright, RGB or grey, transparency on white, at least `side` pixels a side where it had them.
     Raises `DocumentError` as `perceptual_hash` does.
     """
     picture = open_header(data)
     try:
-        picture.draft("RGB", _at_least(picture.size))
+        picture.draft("RGB", _at_least(picture.size, side))
         picture.load()
         if picture.getexif().get(ExifTags.Base.Orientation, _UPRIGHT) != _UPRIGHT:
             picture = ImageOps.exif_transpose(picture)
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError) as error:
         raise DocumentError(Reason.BAD_IMAGE, f"does not decode: {error}") from error
     picture = _plain(picture)
-    step = max(min(picture.size) // _SIDE, -(-max(picture.size) // _LONGEST))
+    step = max(min(picture.size) // side, -(-max(picture.size) // _LONGEST))
     return picture.reduce(step) if step > 1 else picture
 
 
@@ -122,9 +122,9 @@ def _signs(waves: NDArray[np.int64]) -> NDArray[np.bool_]:
     return signs
 
 
-def _at_least(size: tuple[int, int]) -> tuple[int, int]:
+def _at_least(size: tuple[int, int], side: int) -> tuple[int, int]:
     """The size that a JPEG may be decoded at: its shorter side keeps twice what is needed."""
-    scale = min(1.0, 2 * _SIDE / min(size))
+    scale = min(1.0, 2 * side / min(size))
     return max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
 
 

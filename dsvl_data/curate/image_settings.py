@@ -19,8 +19,9 @@ from dsvl_data.pipeline import PathOption, Settings
 class SimilarityRules(Settings):
     """How well images fit their text, by a CLIP or SigLIP model; see `image_text.py`."""
 
-    model: Annotated[str, PathOption()] = Field(
-        description="a folder with a checkpoint of transformers (config.json, model.safetensors)"
+    model: Annotated[str, PathOption(or_name=True)] = Field(
+        description="a CLIP or SigLIP checkpoint of transformers: a folder (./clip, /models/clip), "
+        "or a hub name such as openai/clip-vit-base-patch32"
     )
     categories: tuple[str, ...] = Field(
         default=("caption",), description="of which samples; empty: of all"
