@@ -16,7 +16,17 @@ def tree(shape: Mapping[str, Sequence[str]]) -> Taxonomy:
 
     def node(name: str, children: tuple[Node, ...] = ()) -> Node:
         names = {"en": name.title(), "zh": name}
-        return Node(name, names, names, ("one", "photo"), {}, children, 1, "test.yaml")
+        return Node(
+            id=name,
+            name=names,
+            definition=names,
+            images=("one", "photo"),
+            prompts={},
+            keywords={},
+            children=children,
+            line=1,
+            file="test.yaml",
+        )
 
     return Taxonomy(
         tuple(node(main, tuple(node(leaf) for leaf in leaves)) for main, leaves in shape.items()),

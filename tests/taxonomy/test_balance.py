@@ -121,7 +121,7 @@ def best_of_all(table: Any, target: BalanceSettings, shares: dict[str, float]) -
     return min(distances) if distances else None
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(pools(ONE_IMAGE), TARGET)
 def test_the_distance_is_the_least_of_all_mixes(pool: Any, values: dict[str, Any]) -> None:
     table = rows(pool)
@@ -141,7 +141,7 @@ def test_the_distance_is_the_least_of_all_mixes(pool: Any, values: dict[str, Any
     assert mix.is_optimal
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(pools(MANY_IMAGES), TARGET)
 def test_with_several_images_a_conversation_the_bound_holds(
     pool: Any, values: dict[str, Any]
