@@ -11,7 +11,7 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -21,6 +21,8 @@ from dsvl_data.engine.job import Job, load_pipeline
 from dsvl_data.outcome import UserError
 from dsvl_data.pipeline import InputSpec, Limits, Settings, map_paths
 from dsvl_data.shards.plan import ShardSettings
+
+_Kind = TypeVar("_Kind", bound=Settings)
 
 #: What pydantic calls by Python's names, in those of YAML.
 _KINDS = {
@@ -77,18 +79,32 @@ def load(path: str | Path, known: Mapping[str, str]) -> Recipe:
     Raises `RecipeError` for a missing file, YAML that does not parse, a key given twice, an
     unknown key or pipeline, or a value of the wrong kind; pipelines' options are checked too.
     """
+    return parse(_read(path), str(path), known)
+
+
+def load_settings(path: str | Path, kind: type[_Kind]) -> _Kind:
+    """Read a YAML file of any kind of settings; its paths start at the file's folder.
+
+    Raises `RecipeError` as `load` does.
+    """
+    source = _read(path)
+    settings, _ = _validate(source, str(path), kind)
+    given = _with_whole_paths(kind, settings.model_dump(mode="json"), Path(path).parent)
+    return kind.model_validate(given)
+
+
+def _read(path: str | Path) -> str:
     path = Path(path)
     try:
-        source = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise RecipeError(f"cannot read the recipe {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not UTF-8 text: {error}") from error
-    return parse(source, str(path), known)
 
 
-def parse(source: str, path: str, known: Mapping[str, str]) -> Recipe:
-    """Read a recipe from its text; `path` is what messages call it. Raises as `load` does."""
+def _validate(source: str, path: str, kind: type[_Kind]) -> tuple[_Kind, yaml.Node | None]:
+    """Settings from YAML, and the tree that tells the lines."""
     try:
         tree = yaml.compose(source, Loader=yaml.SafeLoader)
         _refuse_repeated_keys(tree, path)
@@ -96,13 +112,16 @@ def parse(source: str, path: str, known: Mapping[str, str]) -> Recipe:
     except yaml.YAMLError as error:
         raise RecipeError(f"{path} is not valid YAML: {error}") from error
     if not isinstance(values, dict):
-        raise RecipeError(
-            f"{path} must be a mapping with the keys {', '.join(Recipe.model_fields)}"
-        )
+        raise RecipeError(f"{path} must be a mapping with the keys {', '.join(kind.model_fields)}")
     try:
-        recipe = Recipe.model_validate(values)
+        return kind.model_validate(values), tree
     except ValidationError as error:
-        raise RecipeError(_explain(error, Recipe, tree, path, ())) from error
+        raise RecipeError(_explain(error, kind, tree, path, ())) from error
+
+
+def parse(source: str, path: str, known: Mapping[str, str]) -> Recipe:
+    """Read a recipe from its text; `path` is what messages call it. Raises as `load` does."""
+    recipe, tree = _validate(source, path, Recipe)
     pipelines = {}
     for name, part in recipe.pipelines.items():
         at = ("pipelines", name)
