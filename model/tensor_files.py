@@ -118,13 +118,14 @@ def write_tensors(
         shard.clear()
 
     for name, tensor in tensors:
-        copy = tensor.detach().to("cpu", dtype or tensor.dtype, copy=True).contiguous()
-        if shard and held + copy.nbytes > shard_bytes:
+        written = dtype or tensor.dtype
+        size = tensor.numel() * written.itemsize
+        if shard and held + size > shard_bytes:
             flush()
             held = 0
-        shard[name] = copy
-        held += copy.nbytes
-        total += copy.nbytes
+        shard[name] = tensor.detach().to("cpu", written, copy=True).contiguous()
+        held += size
+        total += size
     flush()
     if len(files) == 1:
         files[0][0].rename(folder / "model.safetensors")
