@@ -39,8 +39,9 @@ from dsvl_data.pipeline import (
     Pipeline,
     Settings,
 )
-from dsvl_data.read.archives import approach, list_documents, read_bytes, row_facts
+from dsvl_data.read.archives import approach, list_documents, read_bytes
 from dsvl_data.read.blank import ink
+from dsvl_data.read.cells import row_facts
 from dsvl_data.read.images import decode, inspect
 from dsvl_data.read.notebooks import Cell, Notebook, Output, decode_image, parse
 from dsvl_data.render.browser import Browser

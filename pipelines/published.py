@@ -34,7 +34,7 @@ from dsvl_data.pipeline import (
     Pipeline,
     Settings,
 )
-from dsvl_data.read.archives import printable
+from dsvl_data.read.archives import failed_ref, printable
 from dsvl_data.read.image_places import (
     PACKED,
     Places,
@@ -46,7 +46,6 @@ from dsvl_data.read.image_places import (
 from dsvl_data.read.pictures import to_image
 from dsvl_data.read.published import READERS
 from dsvl_data.read.published.reader import Article, Choice, Item, Left, Reader
-from dsvl_data.read.record_sources import failed_ref
 from dsvl_data.read.records import approach, list_records, parse_record, read_bytes
 from dsvl_data.read.streams import Span, read_span
 from dsvl_data.sample import Image, Sample, Segment, Text

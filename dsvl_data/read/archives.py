@@ -12,12 +12,10 @@ accounts for it.
 
 from __future__ import annotations
 
-import json
 import os
 import tarfile
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -28,7 +26,8 @@ from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason, UserError
 from dsvl_data.pipeline import DocumentRef, InputSpec
 from dsvl_data.read import gzips
-from dsvl_data.read.gzips import inflate, open_stream, read_range
+from dsvl_data.read.cells import json_cell, parquet_cell
+from dsvl_data.read.gzips import inflate, open_stream
 from dsvl_data.read.streams import Span, open_span, packing_of, read_ranges, read_span
 from dsvl_data.read.zips import MAX_MEMBER_BYTES
 from dsvl_data.storage import StoredFile
@@ -39,7 +38,6 @@ _JSON_LINES = (".jsonl", ".ndjson")
 _PARQUET = (".parquet", ".pq")
 _PACKED = (".gz", ".zst")
 _CHUNK = 8 << 20
-_ROWS_AT_ONCE = 32
 #: Why a link is not followed, by what `storage.find_files` says of it.
 _LINKS = {
     "outside": (Reason.UNSAFE_PATH, "is a link that leads out of its input"),
@@ -110,13 +108,10 @@ def read_bytes(ref: DocumentRef) -> bytes:
     if "reason" in ref.meta:
         raise DocumentError(Reason.parse(ref.meta["reason"]), ref.meta["detail"])
     if "row_group" in ref.meta:
-        return _parquet_cell(ref)
-    column = ref.meta.get("column")
+        return parquet_cell(ref)
     try:
-        if column is not None:
-            record = _record(ref.path, ref.offset, ref.size)
-            _record.cache_clear()  # it may be large, and nobody asks again
-            return _json_cell(record, column)
+        if "column" in ref.meta:
+            return json_cell(ref)
         if "zstd" in ref.meta:
             return read_span(Span(ref.path, ref.offset, ref.size, "zstd"), MAX_MEMBER_BYTES)
         data = storage.read_bytes(ref.path, ref.offset, ref.size)
@@ -135,31 +130,12 @@ def approach(ref: DocumentRef) -> None:
     """
     if "row_group" in ref.meta:
         with suppress(DocumentError):
-            _parquet_cell(ref)
+            parquet_cell(ref)
     elif "column" in ref.meta and _is_zstd(ref.path):
         with suppress(DocumentError):
             read_ranges(Span(ref.path, packing="zstd"), [(ref.offset, 0)])
     elif "column" in ref.meta:
         gzips.approach(ref.path, ref.offset)
-
-
-def row_facts(ref: DocumentRef, columns: Sequence[str]) -> dict[str, Any]:
-    """Return what a row holds in other columns than the document's, as far as it has them.
-
-    For a document that is no row, or whose row cannot be read, that is nothing: `read_bytes`
-    meets the same and says what is wrong.
-    """
-    try:
-        if "row_group" in ref.meta:
-            facts = _group_facts(ref.path, ref.meta["row_group"], tuple(columns))
-            return facts[ref.meta["row"]] if facts else {}
-        if "column" in ref.meta:
-            record = _record(ref.path, ref.offset, ref.size)
-            if isinstance(record, dict):
-                return {name: record[name] for name in columns if name in record}
-    except (OSError, pa.ArrowException, DocumentError):
-        pass
-    return {}
 
 
 def tar_members(path: str) -> Iterator[tuple[str, int, int]]:
@@ -213,6 +189,12 @@ def printable(name: str) -> str:
     """Return a file name as text that Arrow and JSON can hold."""
     # A name that is no UTF-8 comes with lone surrogates, which neither Arrow nor JSON can hold.
     return name.encode("utf-8", "backslashreplace").decode()
+
+
+def failed_ref(spec: InputSpec, uri: str, path: str, reason: Reason, detail: str) -> DocumentRef:
+    """List something that cannot be read: its reading fails with this reason."""
+    meta = {"reason": str(reason), "detail": printable(detail)}
+    return DocumentRef(spec.dataset, uri, spec.licence, path, 0, 0, meta)
 
 
 def _documents(
@@ -276,7 +258,7 @@ def _ref(
 def _failed(
     spec: InputSpec, file: StoredFile, reason: Reason, detail: str, part: str = ""
 ) -> DocumentRef:
-    return _ref(spec, file, part, 0, 0, reason=str(reason), detail=printable(detail))
+    return failed_ref(spec, printable(file.relative) + part, file.path, reason, detail)
 
 
 def _line_refs(spec: InputSpec, file: StoredFile, column: str) -> Iterator[DocumentRef]:
@@ -338,84 +320,6 @@ def _parquet_refs(spec: InputSpec, file: StoredFile, column: str) -> Iterator[Do
 
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-class _RowGroup:
-    """One column of one row group, read forwards in small batches.
-
-    The rows of a group are asked for in order, so each is decoded once and memory holds a few.
-    """
-
-    def __init__(self, path: str, group: int, column: str) -> None:
-        self._path, self._group, self._column = path, group, column
-        self._restart()
-
-    def _restart(self) -> None:
-        table = pq.ParquetFile(_open(self._path), pre_buffer=False)
-        self._batches = table.iter_batches(
-            _ROWS_AT_ONCE, row_groups=[self._group], columns=[self._column], use_threads=False
-        )
-        self._start = 0
-        self._cells: pa.Array = pa.array([], pa.string())
-
-    def cell(self, row: int) -> str | bytes | None:
-        if row < self._start:
-            self._restart()
-        while row >= self._start + len(self._cells):
-            self._start += len(self._cells)
-            batch = next(self._batches, None)
-            if batch is None:
-                raise DocumentError(Reason.UNREADABLE, f"{self._path} has no row {row} any more")
-            self._cells = batch.column(0)
-        return cast("str | bytes | None", self._cells[row - self._start].as_py())
-
-
-@lru_cache(maxsize=1)
-def _row_group(path: str, group: int, column: str) -> _RowGroup:
-    return _RowGroup(path, group, column)
-
-
-def _parquet_cell(ref: DocumentRef) -> bytes:
-    try:
-        group = _row_group(ref.path, ref.meta["row_group"], ref.meta["column"])
-        cell = group.cell(ref.meta["row"])
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        _row_group.cache_clear()
-        raise DocumentError(Reason.UNREADABLE, f"{ref.path}: {error}") from error
-    if cell is None:
-        raise DocumentError(Reason.EMPTY_DOCUMENT, f"{ref.meta['column']} is null")
-    return cell.encode() if isinstance(cell, str) else cell
-
-
-@lru_cache(maxsize=1)
-def _group_facts(path: str, group: int, columns: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The rows of a row group, but for the payload; empty when it has none of the columns."""
-    with closing(_open(path)) as source, pq.ParquetFile(source) as table:
-        there = [name for name in columns if name in table.schema_arrow.names]
-        rows = table.read_row_group(group, columns=there).to_pylist() if there else []
-    return cast("list[dict[str, Any]]", rows)
-
-
-@lru_cache(maxsize=1)
-def _record(path: str, offset: int, size: int) -> Any:
-    """The decoded JSON of a line: asked for twice, for its facts and for its document."""
-    try:
-        if _is_zstd(path):
-            line = read_ranges(Span(path, packing="zstd"), [(offset, size)])[0]
-        else:
-            line = read_range(path, offset, size)
-        return json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DocumentError(Reason.BAD_JSON, str(error)) from error
-
-
-def _json_cell(record: Any, column: str) -> bytes:
-    value = record.get(column) if isinstance(record, dict) else None
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace")
-    if isinstance(value, dict | list):  # the document itself, not a string that holds it
-        return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-    raise DocumentError(Reason.BAD_JSON, f"the line has no text field {column!r}")
 
 
 def _open(path: str) -> IO[bytes]:

@@ -19,7 +19,7 @@ from typing import IO, Any, Literal, TypeAlias, cast
 from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
-from dsvl_data.read.archives import printable, tar_members
+from dsvl_data.read.archives import failed_ref, printable, tar_members
 from dsvl_data.read.published.reader import Rows
 from dsvl_data.read.streams import Span, Stream, open_span, packing_of
 from dsvl_data.read.zips import check_member_name
@@ -34,12 +34,6 @@ _FORMS: dict[str, Form] = {
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\Z")
 STREAMED_TARS = (".tar.gz", ".tgz", ".tar.zst")
 OTHER_TARS = (".tar.bz2", ".tbz2", ".tar.xz", ".txz")
-
-
-def failed_ref(spec: InputSpec, uri: str, path: str, reason: Reason, detail: str) -> DocumentRef:
-    """List something that cannot be read: its reading fails with this reason."""
-    meta = {"reason": str(reason), "detail": printable(detail)}
-    return DocumentRef(spec.dataset, uri, spec.licence, path, 0, 0, meta)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, cast
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
 from dsvl_data.read import parquet_rows, tfrecord
-from dsvl_data.read.archives import line_ranges, list_files, printable, refusal
+from dsvl_data.read.archives import failed_ref, line_ranges, list_files, printable, refusal
 from dsvl_data.read.csv_records import csv_cells, csv_ranges, decode
 from dsvl_data.read.json_elements import Element, elements
 from dsvl_data.read.json_joins import Join, Passing, load_json
@@ -32,7 +32,6 @@ from dsvl_data.read.record_sources import (
     Form,
     Source,
     Wanted,
-    failed_ref,
     form_of,
     streamed_sources,
     tar_sources,

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
 from dsvl_data.read import archives
-from dsvl_data.read.archives import InputError, list_documents, read_bytes, row_facts
+from dsvl_data.read.archives import InputError, list_documents, read_bytes
+from dsvl_data.read.cells import row_facts
 
 
 def spec(path: Path | str, dataset: str = "d") -> InputSpec:
@@ -268,7 +269,7 @@ def test_listing_lines_looks_at_none_of_them(
 ) -> None:
     write(tmp_path / "x.jsonl", '{"t": "one", "licence": "MIT"}\n{broken\n')
     with monkeypatch.context() as patch:
-        patch.setattr(archives.json, "loads", lambda line: pytest.fail("a row was parsed"))
+        patch.setattr(json, "loads", lambda line: pytest.fail("a row was parsed"))
         refs = listed(tmp_path, column="t")
     assert [row_facts(ref, ["licence", "path"]) for ref in refs] == [{"licence": "MIT"}, {}]
     assert read_bytes(refs[0]) == b"one"
