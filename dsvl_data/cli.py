@@ -39,6 +39,33 @@ corpus = typer.Typer(help="Turn raw material into shards.", no_args_is_help=True
 app.add_typer(corpus, name="corpus")
 app.add_typer(shards, name="shards")
 
+
+class _TaxonomyGroup(typer.core.TyperGroup):
+    """The taxonomy's commands, whose room is imported only when one of them is asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return self._room().list_commands(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        return self._room().get_command(ctx, cmd_name)
+
+    def _room(self) -> typer.core.TyperGroup:
+        from taxonomy.commands import app as room
+
+        group = typer.main.get_command(room)
+        assert isinstance(group, typer.core.TyperGroup)
+        return group
+
+
+app.add_typer(
+    typer.Typer(
+        help="Use cases: the tree, classifying conversations, balancing them.",
+        cls=_TaxonomyGroup,
+        no_args_is_help=True,
+    ),
+    name="taxonomy",
+)
+
 out_console = console()
 error_console = console(stderr=True)
 
