@@ -74,6 +74,10 @@ def map_paths(
     for mark in marks:
         if isinstance(mark, PathOption) and isinstance(value, str) and value:
             return change(mark, value)
+    if origin in (Union, UnionType):
+        for alternative in arguments:
+            value = map_paths(alternative, value, change)
+        return value
     if isinstance(value, Mapping) and isinstance(kind, type) and issubclass(kind, BaseModel):
         fields = kind.model_fields
         return {
@@ -86,9 +90,6 @@ def map_paths(
         return {name: map_paths(arguments[1], item, change) for name, item in value.items()}
     if isinstance(value, list | tuple) and origin in (list, tuple, Sequence):
         return [map_paths(arguments[0], item, change) for item in value]
-    if origin in (Union, UnionType):
-        for alternative in arguments:
-            value = map_paths(alternative, value, change)
     return value
 
 

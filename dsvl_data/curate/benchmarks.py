@@ -262,10 +262,10 @@ class ContaminationRules(Settings):
     characters: int = Field(
         default=20,
         ge=6,
-        description="run of characters in Chinese, Japanese, Thai, ...: about 13 words of English",
+        description="run of characters in Chinese, Japanese, Thai, ...: 11 words of English",
     )
     short_characters: int = Field(
-        default=13, ge=6, description="the same in shorter texts: about 8 words"
+        default=13, ge=6, description="the same in shorter texts: 7 words"
     )
     common_texts: int = Field(
         default=10,

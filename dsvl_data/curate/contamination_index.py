@@ -7,7 +7,8 @@ A text of a benchmark is looked for by its runs of 13 words, a text that is shor
 length (Brown et al. 2020, appendix C, which goes down to 8 for data sets of short texts), and that
 of the decontamination in EleutherAI's lm-evaluation-harness; PaLM (Chowdhery et al. 2022, section
 8) compares 8-grams. In texts that are mostly Chinese, Japanese or the like the runs are 20 and 13
-characters long, which say about as much.
+characters long: a manual has 1.75 characters in Chinese for a word in English (debmake-doc, both),
+so they say what 11 and 7 words do.
 
 Two kinds of runs are no evidence, and are left out: those that say too little (fewer than half as
 many different words of two letters or more as tokens: rows of numbers, formulas, the alphabet),
