@@ -191,7 +191,6 @@ _OFFICIAL_ADAPTOR: Table = {
     "low": "low_up_proj",
     **{f"layers.{i}": f"layers.{2 * i + 1}" for i in range(8)},
 }
-_OFFICIAL_MLP: Table = {f"layers.{i}": f"layers.{2 * i}" for i in range(8)}
 
 OFFICIAL = (
     Layout(
@@ -209,15 +208,21 @@ OFFICIAL = (
             _FREQUENCIES,
         ),
     ),
-    Layout(
-        "official, SigLIP alone",
-        (
-            Part("low.", "vision_model.vision_tower.", SIGLIP),
-            Part("adaptor.", "aligner.", _OFFICIAL_MLP),
-            Part("language.", "language_model.", HEAD),
-            Part("language.", "language_model.model.", LLAMA),
-        ),
-        unused=(rf"vision_model\.vision_tower\.{_TIMM_HEAD}", _FREQUENCIES),
+    *(
+        Layout(
+            f"official, SigLIP alone{kind}",
+            (
+                Part("low.", "vision_model.vision_tower.", SIGLIP),
+                Part("adaptor.", "aligner.", adaptor),
+                Part("language.", "language_model.", HEAD),
+                Part("language.", "language_model.model.", LLAMA),
+            ),
+            unused=(rf"vision_model\.vision_tower\.{_TIMM_HEAD}", _FREQUENCIES),
+        )
+        for kind, adaptor in (
+            ("", {f"layers.{i}": f"layers.{2 * i}" for i in range(8)}),
+            (", one linear layer", {"layers.0": "layers"}),
+        )
     ),
 )
 

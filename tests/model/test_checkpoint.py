@@ -86,6 +86,23 @@ def test_every_layout_of_a_whole_model(
     assert report == checkpoint.Loaded(layout.name)
 
 
+@pytest.mark.parametrize(("base", "depth"), [(HYBRID, 3), (ALONE, 3), (ALONE, 1)])
+def test_official_adaptors_of_any_depth(base: ModelConfig, depth: int, tmp_path: Path) -> None:
+    config = replace(base, adaptor=replace(base.adaptor, depth=depth))
+    model = randomised(config)
+    layout = OFFICIAL[0 if base.sam else 2 if depth == 1 else 1]
+    write_as(model, layout, tmp_path / "model.safetensors")
+    # The official adaptor's layers stand in a sequence with the activations between them.
+    numbers = {(HYBRID, 3): [1, 3], (ALONE, 3): [0, 2, 4]}.get((base, depth))
+    names = sorted(n for n in load_file(tmp_path / "model.safetensors") if ".layers" in n[:16])
+    assert [n for n in names if n.endswith("weight")] == (
+        [f"aligner.layers.{i}.weight" for i in numbers] if numbers else ["aligner.layers.weight"]
+    )
+    again = randomised(config, seed=1)
+    checkpoint.load_parameters(again, tmp_path)
+    assert same(model, again)
+
+
 def test_the_golden_weights(golden: Path) -> None:
     config = checkpoint.read_config(golden)
     model = VisionLanguageModel(config)
@@ -252,6 +269,8 @@ def siglip(side: int) -> SiglipModel:
                 "intermediate_size": 8,
                 "num_hidden_layers": 1,
                 "num_attention_heads": 1,
+                "bos_token_id": 0,
+                "eos_token_id": 1,
             },
         )
     )
