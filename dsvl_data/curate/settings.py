@@ -111,7 +111,9 @@ class NearTextRules(Settings):
         default=0.8, gt=0.2, le=1, description="Jaccard similarity of their shingles, as estimated"
     )
     categories: tuple[Category, ...] = Field(
-        default=(), description="of which samples, whatever their images; empty: of all"
+        default=("interleaved", "web_code", "document_ocr", "text", "sft_text"),
+        description="of which samples, whatever their images; empty: of all. Of captions, charts "
+        "and questions one word may tell which image it is, so they are not among them",
     )
     permutations: int = Field(default=128, ge=2, description="values of a signature")
     ngram: int = Field(default=5, ge=1, description="words (or Chinese characters) of a shingle")

@@ -400,3 +400,15 @@ def test_a_decision_that_is_missing_is_a_fault(tmp_path: Path) -> None:
 def test_without_parts_there_is_nothing_to_curate(tmp_path: Path) -> None:
     with pytest.raises(CurationError, match="no parts"):
         curate(str(tmp_path), Curation(), executor="local")
+
+
+def test_one_word_of_a_caption_may_tell_which_picture_it_is(tmp_path: Path) -> None:
+    flags = [
+        sample(name, f"Signal flag {name}: {ENGLISH}", category="caption", images=(name,))
+        for name in ("kilo", "quebec")
+    ]
+    out = write(tmp_path / "out", made_0=flags)
+    run(out, {"duplicates": {"near_text": {}}})
+    assert set(fates(out).values()) == {None}
+    run(out, {"duplicates": {"near_text": {"categories": ["caption"]}}})
+    assert sorted(map(str, fates(out).values())) == ["None", "near_duplicate_text"]
