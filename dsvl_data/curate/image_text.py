@@ -135,10 +135,12 @@ class _Embedder:
 
     def __init__(self, folder: str) -> None:
         import torch
-        from transformers import AutoTokenizer, CLIPModel, SiglipModel
+        from transformers import AutoTokenizer, CLIPModel, SiglipModel, logging
         from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
         from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
+        # It would write over the command's own.
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
         kind = json.loads((Path(folder) / "config.json").read_bytes())["model_type"]
         classes: tuple[Any, Any] = {
             "clip": (CLIPModel, CLIPImageProcessorPil),
