@@ -13,8 +13,8 @@ threshold than the recipe's since banding misses many of the pairs that lie just
 these only such are joined whose signatures agree in as many values as the recipe asks for.
 
 Memory: a part's signatures (512 bytes a sample) in the tasks that make them, 20 bytes a band of a
-run's samples in those that make bands, 1 GB in those that look for edges and verify them; four
-bytes a sample of the corpus twice, and sixteen a member of a cluster, where edges are joined.
+run's samples in those that make bands, 1 GB in those that look for edges and verify them; nine
+bytes a sample of the corpus, and 26 a candidate, where edges are joined (`docs/scale.md`).
 """
 
 from __future__ import annotations
