@@ -66,6 +66,27 @@ app.add_typer(
     name="taxonomy",
 )
 
+
+class _EvaluateGroup(_TaxonomyGroup):
+    """The same for comparing models' answers."""
+
+    def _room(self) -> typer.core.TyperGroup:
+        from taxonomy.commands_evaluate import app as room
+
+        group = typer.main.get_command(room)
+        assert isinstance(group, typer.core.TyperGroup)
+        return group
+
+
+app.add_typer(
+    typer.Typer(
+        help="Compare models' answers: by a model, by people.",
+        cls=_EvaluateGroup,
+        no_args_is_help=True,
+    ),
+    name="evaluate",
+)
+
 out_console = console()
 error_console = console(stderr=True)
 

@@ -14,6 +14,8 @@ from dsvl_data.outcome import UserError
 if TYPE_CHECKING:
     from taxonomy.verdicts import Comparison
 
+app = typer.Typer(no_args_is_help=True)
+
 QuestionsArgument = Annotated[
     Path, typer.Argument(metavar="QUESTIONS", help="eval-set.jsonl, of `taxonomy eval-set`")
 ]
@@ -26,6 +28,7 @@ AnswersOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="machine-readable output")]
 
 
+@app.command()
 def judge(
     questions: QuestionsArgument,
     endpoint: Annotated[
@@ -81,6 +84,7 @@ def judge(
         raise UserError("nothing was judged: see the reasons above")
 
 
+@app.command()
 def sheet(
     questions: QuestionsArgument,
     out: Annotated[Path, typer.Option(metavar="FILE", help="the page: sheet.html")],
@@ -112,12 +116,6 @@ def sheet(
     count = write_sheet(out, asked, models, seed)
     for line in [*missing, f"{count} questions: wrote {out}, and {key_path(out)} (not for raters)"]:
         console().print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def register(app: typer.Typer) -> None:
-    """Add these commands to the group `dsvl-data evaluate`."""
-    app.command("judge")(judge)
-    app.command("sheet")(sheet)
 
 
 def _tell(found: Comparison, missing: list[str], as_json: bool) -> None:
