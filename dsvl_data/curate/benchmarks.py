@@ -128,6 +128,8 @@ def items(benchmark: Benchmark, path: str) -> Iterator[Item]:
     file has a field with text or an image.
     """
     name = _name(benchmark, path)
+    # Numbers begin anew in each file.
+    within = f"{_stem(path)}:" if benchmark.name and path != benchmark.path else ""
     root = benchmark.images or path.rpartition("/")[0]
     fields: set[str] = set()
     any_there = False
@@ -144,7 +146,7 @@ def items(benchmark: Benchmark, path: str) -> Iterator[Item]:
         given = (str(value) for each in benchmark.id if (value := _get(record, each)) is not None)
         yield Item(
             name,
-            next(given, f"line {number}")[:200],
+            within + next(given, f"line {number}")[:200],
             tuple(dict.fromkeys(texts)),
             tuple(pictures),
             tuple(faults),
@@ -158,8 +160,10 @@ def items(benchmark: Benchmark, path: str) -> Iterator[Item]:
 
 
 def _name(benchmark: Benchmark, path: str) -> str:
-    if benchmark.name:
-        return benchmark.name
+    return benchmark.name or _stem(path)
+
+
+def _stem(path: str) -> str:
     name = path.rpartition("/")[2]
     suffix = max((each for each in _SUFFIXES if name.lower().endswith(each)), key=len, default="")
     return name.removesuffix(suffix) or name

@@ -14,6 +14,7 @@ Compiled by numba at the first call (some seconds) and kept on disk.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -25,10 +26,12 @@ from numpy.typing import NDArray
 from dsvl_data.curate.normalise import spaceless
 
 #: Raised whenever a text would have other tokens or hashes.
-VERSION: Final = 1
+VERSION: Final = 2
 
 _GAP, _LETTER, _DIGIT, _ALONE = range(4)
 _HIGHEST = 0x34000  # no character that is written lies beyond, but for marks that are dropped
+
+_IMAGE_MARK = re.compile(r"<\|?/?image[ _-]?[0-9]{0,3}\|?>|\[image[ _-]?[0-9]{0,3}\]")
 
 _U64 = np.uint64
 _BASE = _U64(0x9E3779B97F4A7C15)
@@ -59,8 +62,19 @@ class Buckets(NamedTuple):
     firsts: NDArray[np.uint32]
 
 
+def without_marks(text: str) -> str:
+    """Return a text in which marks of an image's place (`<image 1>`) are blank, as long as it was.
+
+    A page shows the image there, and another copy of the text has another mark.
+    """
+    if "image" not in text:
+        return text
+    return _IMAGE_MARK.sub(lambda mark: " " * len(mark.group()), text)
+
+
 def read_tokens(text: str) -> Tokens:
     """Return the tokens of a text."""
+    text = without_marks(text)
     points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
     found: tuple[Any, ...] = _tokens(points, *_folds())
     return Tokens(*found)

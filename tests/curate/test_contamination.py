@@ -286,11 +286,11 @@ def test_a_field_within_another_a_name_and_a_packed_file(tmp_path: Path) -> None
     path = tmp_path / "packed.jsonl.gz"
     record = {"doc": {"stem": told(0)}, "choices": {"text": [told(1), "no"]}, "uid": "u1"}
     path.write_bytes(gzip.compress(json.dumps(record).encode()))
-    said = {"path": str(path), "name": "mine", "text": ["doc.stem", "choices"]}
+    said = {"path": str(tmp_path), "name": "mine", "text": ["doc.stem", "choices"]}
     out = write(tmp_path / "out", made_0=[sample("a", told(0)), sample("b", told(1))])
     run(out, {"contamination": {"benchmarks": [said], "action": "drop"}})
     assert set(fates(out).values()) == {"contaminated"}
-    assert [each["item"] for each in report(out)["items"]] == ["mine/u1"]
+    assert [each["item"] for each in report(out)["items"]] == ["mine/packed:u1"]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def test_tokens_are_words_and_characters_that_stand_alone(text: str, expected: l
         ("Straße, ÉTÉ", "**strasse** ete"),
         ("ＦＵＬＬ　１２", "full 12"),
         ("don’t", "don't"),
+        ("See <image 1> here [image] <image> <|image_2|>", "see here"),
         ("$x^2$ is \\(y\\)", "x 2 is y"),
         ("ｶﾞ", "ガ"),
     ],
