@@ -13,7 +13,6 @@ import hashlib
 import json
 import logging
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +37,6 @@ _CHARACTERS, _QUESTIONS = 1500, 8
 #: Of an answer: more bytes than any list of labels has.
 _MOST_BYTES = 1 << 20
 _LONGEST_WAIT = 60.0
-_OBJECT = re.compile(r"\{.*\}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,9 +194,9 @@ class EndpointClassifier:
         reply = self._post(body, sum(len(m["content"]) for m in asked) // 3)
         try:
             text = reply["choices"][0]["message"]["content"]
-            found = _OBJECT.search(text)
-            answers = json.loads(found.group() if found else "")
-        except (KeyError, IndexError, TypeError, ValueError, RecursionError) as error:
+            # Models like to put prose or a fence around it.
+            answers = json.loads(text[text.index("{") : text.rindex("}") + 1])
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise _Malformed(str(error)) from error
         if not isinstance(answers, dict):
             raise _Malformed("no object")
