@@ -71,7 +71,7 @@ class HuggingFaceTokenizer:
         self._tokenizer = tokenizer
         self.bos_id: int | None = tokenizer.bos_token_id
         self.eos_id: int = tokenizer.eos_token_id
-        self.image_id: int = tokenizer.convert_tokens_to_ids(image)
+        self.image_id: int = tokenizer.get_vocab()[image]
         self.vocab_size: int = max(tokenizer.get_vocab().values()) + 1
 
     def encode(self, text: str) -> list[int]:
