@@ -174,7 +174,7 @@ def test_clusters_are_datasketchs(rows, tmp_path):
     st.sampled_from([1 << 30, 40_000, 5_000]),
     st.randoms(use_true_random=False),
 )
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=8)
 def test_files_prefixes_shares_and_order_change_nothing(
     rows, whole, tmp_path_factory, cuts, prefixes, similarity, memory, rng
 ):
@@ -221,7 +221,7 @@ class Killed(BaseException):
     st.randoms(use_true_random=False),
     st.sampled_from([0.0, 0.7]),
 )
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=8)
 def test_kills_and_torn_files_change_nothing(rows, whole, tmp_path_factory, lives, rng, similarity):
     """Each life ends after some writes; files are cut, emptied or full of noise before the next."""
     folder = tmp_path_factory.mktemp("killed")
