@@ -75,9 +75,14 @@ class Corpus:
         self._counter = counter
         self._cache = Path(cache)
         self._shards: dict[str, list[Shard]] = {}
+        #: What the manifests' mixes say, summed; empty where none has a mix.
         self.weights: dict[str, float] = {}
         for folder in folders:
-            for record in read_manifest(folder).shards:
+            manifest = read_manifest(folder)
+            if manifest.mix is not None:
+                for name, part in manifest.mix.categories.items():
+                    self.weights[name] = self.weights.get(name, 0.0) + part.weight
+            for record in manifest.shards:
                 if record.samples:
                     shard = Shard(storage.join(folder, record.path), record)
                     self._shards.setdefault(record.category, []).append(shard)

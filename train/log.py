@@ -1,0 +1,101 @@
+"""What a run tells: a line on the terminal, one in `log.jsonl`, and TensorBoard's files.
+
+In: numbers of a step. Out: the same in three forms, from the first rank alone; W&B's too where it
+is installed and `WANDB_PROJECT` is set. `ids.jsonl` names the samples of every step, of all ranks
+in the plan's order of this rank.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+import xxhash
+from rich.console import Console
+from torch.utils.tensorboard.writer import SummaryWriter
+
+from train.parallel import Ranks
+from train.stream import MicroBatch
+
+_CONSOLE = Console(stderr=True, highlight=False)
+
+
+class Log:
+    """The log of one stage; a context manager."""
+
+    def __init__(self, folder: Path, ranks: Ranks, steps: int) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._ranks, self._steps = folder, ranks, steps
+        self._lines: TextIO | None = None
+        self._board: SummaryWriter | None = None
+        self._wandb: Any = None
+        self._ids: TextIO | None = None
+
+    def __enter__(self) -> Self:
+        self._ids = (self._folder / f"ids-{self._ranks.rank}.jsonl").open("a", encoding="utf-8")
+        if self._ranks.first:
+            self._lines = (self._folder / "log.jsonl").open("a", encoding="utf-8")
+            self._board = SummaryWriter(str(self._folder / "tensorboard"))
+            project = os.environ.get("WANDB_PROJECT")
+            if project and importlib.util.find_spec("wandb"):
+                wandb = importlib.import_module("wandb")
+                self._wandb = wandb.init(project=project, dir=str(self._folder), resume="allow")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for file in (self._lines, self._ids):
+            if file is not None:
+                file.close()
+        if self._board is not None:
+            self._board.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+    def say(self, text: str) -> None:
+        """A line on the terminal."""
+        if self._ranks.first:
+            _CONSOLE.print(text)
+
+    @staticmethod
+    def warn(text: str) -> None:
+        """A warning on the terminal, of any rank."""
+        _CONSOLE.print(text, style="yellow")
+
+    def ids(self, step: int, batches: Sequence[MicroBatch]) -> None:
+        """Note which samples a step of this rank was made of, by a hash of their keys."""
+        assert self._ids is not None
+        keys = "\n".join(" ".join(row) for micro in batches for row in micro.keys)
+        line = {"step": step, "samples": xxhash.xxh3_128_hexdigest(keys.encode())}
+        self._ids.write(json.dumps(line) + "\n")
+        self._ids.flush()
+
+    def line(self, facts: Mapping[str, Any]) -> None:
+        """A line of figures."""
+        if not self._ranks.first:
+            return
+        assert self._lines is not None
+        assert self._board is not None
+        self._lines.write(json.dumps(facts) + "\n")
+        self._lines.flush()
+        for name, value in facts.items():
+            if isinstance(value, int | float) and name != "step":
+                self._board.add_scalar(name, value, facts["step"])
+        if self._wandb is not None:
+            self._wandb.log(dict(facts), step=facts["step"])
+        mfu = f"  MFU {facts['mfu']:.1%}" if "mfu" in facts else ""
+        _CONSOLE.print(
+            f"step {facts['step']:>6}/{self._steps}  loss {facts['loss']:.4f}  "
+            f"lr {facts['learning_rate']:.2e}  norm {facts['gradient_norm']:.2f}  "
+            f"{facts['tokens_a_second']:,.0f} tokens/s  {facts['images_a_second']:.1f} images/s  "
+            f"padding {facts['padding']:.1%}  data {facts['waiting_for_data']:.1%}{mfu}"
+        )

@@ -1,0 +1,159 @@
+"""What a training is told: a recipe, and its stages as data.
+
+In: a YAML file of `TrainRecipe`, and `train/stages/NAME.yaml` with the paper's table 4 for each
+size. Out: validated settings. What a recipe says of a stage (`stages:`) wins over the preset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from dsvl_data.pipeline import PathOption, Settings
+from dsvl_data.recipe import RecipeError, load_settings
+from model.freeze import Stage
+
+STAGES: tuple[Stage, ...] = (1, 2, 3)
+_PRESETS = Path(__file__).parent / "stages"
+
+
+class StageSettings(Settings):
+    """One stage: what is trained, on what, in what batches, by which schedule."""
+
+    learning_rate: float = Field(gt=0)
+    schedule: Literal["cosine", "step"] = Field(description="step: DeepSeek-LLM's multi-step")
+    warmup: int = Field(ge=0, description="steps in which the learning rate rises from 0")
+    steps: int = Field(gt=0)
+    rows: int = Field(gt=0, description="rows of a global batch")
+    micro_rows: int = Field(gt=0, description="rows that a device takes at once")
+    tokens: int = Field(gt=0, description="tokens of a row")
+    images: int = Field(default=0, ge=0, description="at most so many images a row; 0: no limit")
+    packing: bool
+    shares: dict[str, float] | None = Field(
+        default=None, description="of the categories; none: the manifest's mix, else the corpus's"
+    )
+    unit: Literal["tokens", "samples"] = "tokens"
+    grouping: bool = Field(default=True, description="each step all language or all multimodal")
+    language: float | None = Field(
+        default=None, ge=0, le=1, description="share of language steps; none: as the shares have it"
+    )
+    language_warmup: int = Field(
+        default=0, ge=0, description="steps in which that share falls from 1 (modality warm-up)"
+    )
+
+
+class Stages(Settings):
+    """The three stages of one size."""
+
+    stage_1: StageSettings
+    stage_2: StageSettings
+    stage_3: StageSettings
+
+    def of(self, stage: Stage) -> StageSettings:
+        """The settings of a stage."""
+        settings: StageSettings = getattr(self, f"stage_{stage}")
+        return settings
+
+
+class Initial(Settings):
+    """Where the weights come from; what is not given begins at random."""
+
+    checkpoint: Annotated[str, PathOption(digested=False)] | None = Field(
+        default=None, description="a whole model, official or transformers'"
+    )
+    siglip: Annotated[str, PathOption(digested=False)] | None = None
+    sam: Annotated[str, PathOption(digested=False)] | None = None
+    llama: Annotated[str, PathOption(digested=False)] | None = None
+
+
+class TrainRecipe(Settings):
+    """A whole training."""
+
+    name: str
+    model: Literal["tiny", "1.3b", "1.3b-hybrid", "7b"] = Field(description="a preset's name")
+    corpora: tuple[Annotated[str, PathOption(digested=False)], ...] = Field(
+        min_length=1, description="output folders of `dsvl-data corpus build`"
+    )
+    out: Annotated[str, PathOption(digested=False)] = Field(description="the run's folder")
+    tokenizer: Annotated[str, PathOption(or_name=True, digested=False)] = Field(
+        default="bytes", description="`bytes`, a folder, or a name on the Hugging Face hub"
+    )
+    initial: Initial = Initial()
+    preset: Literal["tiny", "1.3b", "7b"] | None = Field(
+        default=None, description="of the stages; none: by the model"
+    )
+    stages: dict[Literal["stage_1", "stage_2", "stage_3"], dict[str, Any]] = Field(
+        default_factory=dict, description="what differs from the preset"
+    )
+    missing: Literal["stop", "leave_out"] = Field(
+        default="stop", description="what a category with a share and no sample does"
+    )
+    seed: int = 0
+    precision: Literal["float32", "bf16"] = "bf16"
+    recompute: bool = Field(default=False, description="activations in the backward pass")
+    compile: bool = Field(default=False, description="each layer with torch.compile")
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = Field(default=0.0, ge=0)
+    clip: float = Field(default=1.0, gt=0, description="largest norm of the gradient")
+    on_bad_step: Literal["skip", "stop"] = Field(
+        default="skip", description="what a loss or gradient that is no number, or a spike, does"
+    )
+    spike: float = Field(
+        default=0.0, ge=0, description="a loss so many times the mean of the last 100; 0: no limit"
+    )
+    most_skipped: int = Field(default=10, ge=0, description="skipped steps that end the run")
+    workers: int = Field(default=2, ge=0, description="processes that read, for each rank")
+    ahead: int = Field(default=2, gt=0, description="micro-batches that each reads ahead")
+    broken: int = Field(default=100, ge=0, description="unreadable samples that end the run")
+    window: int = Field(default=8, gt=0, description="shards of a category mixed with each other")
+    checkpoint_every: int = Field(default=1000, gt=0)
+    keep: int = Field(default=2, gt=0, description="checkpoints of a stage that stay")
+    log_every: int = Field(default=10, gt=0)
+    peak_tflops: float | None = Field(
+        default=None, gt=0, description="of a device, for MFU; none: known for common GPUs"
+    )
+
+
+def load(path: str | Path) -> tuple[TrainRecipe, Stages]:
+    """Read a recipe and its stages. Raises `RecipeError` with file, line and key."""
+    recipe = load_settings(path, TrainRecipe)
+    preset = recipe.preset or ("1.3b" if recipe.model.startswith("1.3b") else recipe.model)
+    stages = preset_stages(preset).model_dump()
+    for name, changes in recipe.stages.items():
+        stages[name] = {**stages[name], **changes}
+    try:
+        return recipe, Stages.model_validate(stages)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(("stages", *(str(part) for part in first["loc"])))
+        known = ", ".join(StageSettings.model_fields)
+        hint = f"; the keys of a stage are: {known}" if first["type"] == "extra_forbidden" else ""
+        raise RecipeError(f"{path}: {key}: {first['msg']}{hint}") from error
+
+
+def preset_stages(name: str) -> Stages:
+    """The stages of `train/stages/NAME.yaml`."""
+    return load_settings(_PRESETS / f"{name}.yaml", Stages)
+
+
+def with_shares(
+    recipe: TrainRecipe, wanted: Mapping[str, float], there: Mapping[str, int]
+) -> dict[str, float]:
+    """Shares of categories that have samples. Raises `RecipeError` for one that has none."""
+    absent = sorted(name for name, share in wanted.items() if share and not there.get(name))
+    if absent and recipe.missing == "stop":
+        raise RecipeError(
+            f"the corpus has no samples of {', '.join(absent)}, which have a share; build them, "
+            "change `shares`, or set `missing: leave_out`"
+        )
+    shares = {name: share for name, share in wanted.items() if share and there.get(name)}
+    if not shares:
+        have = ", ".join(sorted(name for name, samples in there.items() if samples))
+        raise RecipeError(
+            f"the corpus has none of the stage's categories ({', '.join(sorted(wanted))}); it has "
+            f"{have or 'nothing'}"
+        )
+    return shares
