@@ -112,24 +112,29 @@ def balance(
     workers: WorkersOption = 1,
     as_json: JsonOption = False,
 ) -> None:
-    r"""Choose the SFT mix nearest to a target, within constraints; say what stands in the way.
+    """Choose the SFT mix nearest to a target, within constraints.
 
-    DIR holds classified conversations (`taxonomy classify`). The mix is the one nearest to the
-    target in total variation (the share of the mix that would have to be swapped) that keeps to
-    every constraint; where none does, the constraints that collide are named and nothing is
-    written. Bounds up to 1 are shares of the mix, above 1 conversations; either side may be
-    empty. Conversations of the evaluation set, if there is one, stay out.
+    DIR holds classified conversations (see `taxonomy classify`).
 
-    Written: DIR/taxonomy/mix.parquet (key, times, ...) and mix.json (the report).
+    The mix is the one nearest to the target in total variation (the share
+    of it that would have to be swapped) that keeps to every constraint.
 
-    Two public sets, half Chinese, nothing from one source beyond 70 %, pictures at most twice:
+    Where none does, the constraints that collide are named, and nothing is
+    written. Bounds up to 1 are shares of the mix, above 1 conversations.
+
+    Conversations like those of the evaluation set, if there is one, stay out.
+
+    Written: DIR/taxonomy/mix.parquet (key, times, ...) and mix.json.
+
+    Two public sets, 40 to 60 % Chinese, no source beyond 70 %, each picture
+    twice at most, and what is missing for a better mix:
 
         dsvl-data corpus build two-sets.yaml --out DIR
 
         dsvl-data taxonomy classify DIR
 
-        dsvl-data taxonomy balance DIR --size 20000 --skip-empty --source-cap 0.7 \
-            --language zh=0.4:0.6 --image-uses 2
+        dsvl-data taxonomy balance DIR --size 20000 --skip-empty
+            --source-cap 0.7 --language zh=0.4:0.6 --image-uses 2
 
         dsvl-data taxonomy report DIR --html report.html
     """

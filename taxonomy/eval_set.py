@@ -69,9 +69,16 @@ def make(
     by_main = Counter(question["category"] for question in questions)
     by_language = Counter(question["language"] for question in questions)
     leaves = len({question["path"] for question in questions})
+    fair = size // len(mains(taxonomy, main))
+    short = [name for name in mains(taxonomy, main) if by_main[name] < fair]
+    uneven = [
+        f"short of {', '.join(short)}: there are no more conversations outside of the mix; make "
+        "the set before the mix, or classify more"
+    ]
     return [
         f"{len(questions)} questions over {len(by_main)} main categories and {leaves} leaves: "
         + ", ".join(f"{name} {by_main[name]}" for name in mains(taxonomy, main)),
+        *(uneven if short else ()),
         "languages: " + ", ".join(f"{name} {count}" for name, count in sorted(by_language.items())),
         "nothing is shared with the mix: no conversation, image or nearly equal text"
         if mix is not None

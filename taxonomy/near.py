@@ -87,7 +87,7 @@ def _sign(
         where = [place[name] for name in names]
         matrix = signatures(texts, _PARAMETERS, threads)
         rows[where] = matrix
-        bands[:, where] = band_keys(matrix, _BANDS).T
+        bands[:, where] = band_keys(matrix, _BANDS)
         seen += len(set(names))
     if seen < len(place):
         raise UserError(
