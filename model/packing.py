@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -89,7 +90,10 @@ def attend(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, rows: Rows) -> tor
     if not rows.packed:
         return functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=grouped)
     if rows.mask is not None:
-        fused: torch.Tensor = _flex()(q, k, v, block_mask=rows.mask, enable_gqa=grouped)
+        attention: Any = flex_attention  # inside a compiled layer, compiled along with it
+        if not torch.compiler.is_compiling():
+            attention = _compiled_flex()
+        fused: torch.Tensor = attention(q, k, v, block_mask=rows.mask, enable_gqa=grouped)
         return fused
     return _attend_by_document(q, k, v, rows, grouped)
 
@@ -129,7 +133,7 @@ def _attend_by_document(
 
 
 @cache
-def _flex() -> Callable[..., torch.Tensor]:
+def _compiled_flex() -> Callable[..., torch.Tensor]:
     # Uncompiled, FlexAttention writes the scores out; compiled once, it serves every layer.
     compiled: Callable[..., torch.Tensor] = torch.compile(flex_attention, dynamic=False)
     return compiled
