@@ -147,7 +147,7 @@ def classify(
             result = measure(examples, paths, labels)
         said["test"] = result.to_json()
         if not as_json:
-            _print_accuracy(f"on {evaluate}", result)
+            _print_accuracy(f"on {evaluate.name}" if evaluate else "", result)
     elif endpoint is None and not as_json:
         _print_accuracy("on the taxonomy's own prompts, each left out once", trained.held_out)
     if out is not None:
@@ -219,7 +219,7 @@ def _print_accuracy(where: str, found: Accuracy) -> None:
         highlight=False,
     )
     names = sorted({*found.confusion, *(n for row in found.confusion.values() for n in row)})
-    matrix = Table(title="main categories: true (rows) and found (columns)")
+    matrix = Table(title="true main category (rows), found (columns)")
     matrix.add_column("")
     for name in names:
         matrix.add_column(name.split("-")[0][:12], justify="right")

@@ -287,7 +287,7 @@ def test_the_command_classifies_and_evaluates(small: Taxonomy, tmp_path: Path) -
     assert said["summary"]["labelled"] == 2
     assert said["held_out"]["count"]["all"] == 84
     shown = CliRunner().invoke(app, command[:-1], catch_exceptions=False).output
-    assert "main categories: true (rows)" in shown
+    assert "true main category (rows)" in shown
     assert "done before" in shown
 
 
