@@ -27,7 +27,7 @@ from taxonomy.fasttext_model import Model
 from taxonomy.tree import Taxonomy
 
 #: Raised whenever the same taxonomy would give another model than before.
-FORMAT = 1
+FORMAT = 2
 #: Each prompt is left out once, by a model trained without its fold.
 FOLDS = 4
 #: Of a long conversation, this many questions are read; their distributions are averaged.

@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 #: fastText: chosen by accuracy on prompts held out.
 EPOCHS, RATE, DIMENSIONS = 10, 0.5, 32
 #: Naive Bayes: what every feature is taken to have been seen, and how sharp its voice is.
-_SMOOTHING, _SHARPNESS = 0.03, 10.0
+_SMOOTHING, _SHARPNESS = 0.015, 10.0
 #: fastText's end of a line, part of every text.
 _END = "</s>"
 
