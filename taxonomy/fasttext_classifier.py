@@ -30,7 +30,7 @@ from taxonomy.tree import Taxonomy
 FORMAT = 2
 #: Each prompt is left out once, by a model trained without its fold.
 FOLDS = 4
-#: Of a long conversation, this many questions are read; their distributions are averaged.
+#: Of a long conversation, this many questions are read.
 _QUESTIONS = 8
 
 
@@ -50,7 +50,20 @@ class FastTextClassifier:
 
     def classify(self, conversations: Sequence[Conversation]) -> list[Label]:
         """Return one label for each conversation, in order."""
-        return [self.calibration.label(c, self.threshold) for c in self.choose(conversations)]
+        # A conversation is of what it begins with; later turns count where that is unsure.
+        flat = [
+            (i, Conversation((question,), said.images))
+            for i, said in enumerate(conversations)
+            for question in said.questions[:_QUESTIONS]
+            if self.model.knows(question)
+        ]
+        labels = [Label(None, 0.0, reason="no known word") for _ in conversations]
+        choices = self.choose([said for _, said in flat])
+        for (i, _), choice in zip(flat, choices, strict=True):
+            found = self.calibration.label(choice, self.threshold)
+            if labels[i].path is None and found.confidence > labels[i].confidence:
+                labels[i] = found
+        return labels
 
     def choose(self, conversations: Sequence[Conversation]) -> list[Choice]:
         """Return each conversation's likeliest way down the tree, however unsure."""

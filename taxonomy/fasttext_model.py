@@ -68,6 +68,10 @@ class Model:
         both: Floats = np.exp(_log_softmax((by_vectors + by_evidence) / 2)).astype(np.float32)
         return both
 
+    def knows(self, text: str) -> bool:
+        """Whether training had any feature of a text: else its distribution says nothing."""
+        return any(feature in self.vocabulary for feature in features(text))
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return it as arrays that `numpy.savez` writes; `from_arrays` reads them."""
         words = "\n".join(self.vocabulary).encode()

@@ -77,7 +77,15 @@ def test_nonsense_stays_unlabelled(classifier: FastTextClassifier) -> None:
     for text in ("zzxqv kkwj", "", "🙂🙂", "\ud800"):
         (label,) = classifier.classify([asked(text)])
         assert label.path is None, text
-        assert label.reason == "unsure"
+        assert (label.reason, label.confidence) == ("no known word", 0)
+
+
+def test_a_conversation_is_of_what_it_begins_with(classifier: FastTextClassifier) -> None:
+    first, later = classifier.classify(
+        [asked("how many birds", "what does the label say?"), asked("xqzv", "solve the equation")]
+    )
+    assert first.path == COUNT
+    assert later.path == SOLVE
 
 
 def test_the_number_of_images_weighs(classifier: FastTextClassifier) -> None:
@@ -233,7 +241,7 @@ def test_parts_become_an_index(
     assert len(rows[0]["images"]) == 1
     assert summary.conversations == 5
     assert summary.labelled == 2
-    assert summary.reasons == {"unsure": 1, "no image": 1, "no question": 1}
+    assert summary.reasons == {"no known word": 1, "no image": 1, "no question": 1}
 
 
 def test_classifying_again_does_only_what_is_missing(
@@ -287,7 +295,7 @@ def test_the_command_classifies_and_evaluates(small: Taxonomy, tmp_path: Path) -
     assert said["summary"]["labelled"] == 2
     assert said["held_out"]["count"]["all"] == 84
     shown = CliRunner().invoke(app, command[:-1], catch_exceptions=False).output
-    assert "true main category (rows)" in shown
+    assert "accuracy on test.jsonl" in shown
     assert "done before" in shown
 
 
