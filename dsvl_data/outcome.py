@@ -114,6 +114,23 @@ class Reason(Enum):
     BAD_TABLE = (Outcome.QUARANTINED, "rows that do not fit their header, or no plain values")
     BAD_ENCODING = (Outcome.QUARANTINED, "bytes that are no text in any known encoding")
     BAD_RECORD = (Outcome.QUARANTINED, "a record with fields missing or of a wrong type")
+    ODD_ROLE = (
+        Outcome.QUARANTINED,
+        "a turn of somebody who is neither system, nor user, nor assistant",
+    )
+    EMPTY_TURN = (Outcome.QUARANTINED, "a turn of a conversation with nothing in it")
+    TURN_ORDER = (
+        Outcome.QUARANTINED,
+        "turns of one side in a row, or other than question and answer by turns",
+    )
+    IMAGE_COUNT = (
+        Outcome.QUARANTINED,
+        "the images of a conversation and the places for them in its turns differ in number",
+    )
+    IMAGE_IN_ANSWER = (
+        Outcome.QUARANTINED,
+        "an image in an answer or a system prompt, where only text can be",
+    )
     UNMATCHED = (Outcome.QUARANTINED, "annotations that point to no record of their file")
     MISSING_FILE = (Outcome.QUARANTINED, "a file that holds part of the record is not there")
     ENCRYPTED = (Outcome.QUARANTINED, "content under encryption (DRM)")

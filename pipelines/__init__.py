@@ -14,4 +14,5 @@ PIPELINES = {
     "published": "pipelines.published:PIPELINE",
     "webcode": "pipelines.webcode:PIPELINE",
     "charts": "pipelines.charts:PIPELINE",
+    "sft": "pipelines.sft:PIPELINE",
 }

@@ -17,7 +17,7 @@ import difflib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from pydantic import Field, field_validator
 
@@ -73,17 +73,20 @@ class SetOptions(Settings):
     )
 
 
-class PublishedOptions(Settings):
-    """What a recipe can set for published data sets."""
+class RecordOptions(Settings):
+    """What a recipe can set for data sets of records.
+
+    `readers` are the data sets there are to read, `pipeline` is whose options they are: both are
+    `pipelines.sft`'s own there.
+    """
+
+    readers: ClassVar[Mapping[str, Reader]] = READERS
+    pipeline: ClassVar[str] = "published"
 
     sets: dict[str, SetOptions] = Field(
         default_factory=dict, description="what is set for single data sets, by their names"
     )
     seed: int = Field(default=0, description="decides which record takes which form")
-    sequences: SequenceOptions = Field(
-        default_factory=SequenceOptions,
-        description="how articles of text and pictures are cut into samples",
-    )
     max_characters: int = Field(
         default=100_000,
         ge=1,
@@ -97,9 +100,9 @@ class PublishedOptions(Settings):
     @classmethod
     def _are_known(cls, sets: dict[str, SetOptions]) -> dict[str, SetOptions]:
         for name, chosen in sets.items():
-            reader = READERS.get(chosen.reader or name)
+            reader = cls.readers.get(chosen.reader or name)
             if reader is None:
-                raise ValueError(f"{name}: {_no_reader(chosen.reader or name)}")
+                raise ValueError(f"{name}: {_no_reader(chosen.reader or name, cls.readers)}")
             _check_names(f"{name}: variants", chosen.variants, reader.variants)
             _check_names(f"{name}: thresholds", chosen.thresholds, reader.thresholds)
             if chosen.variants and not sum(chosen.variants.values()) > 0:
@@ -107,9 +110,18 @@ class PublishedOptions(Settings):
         return sets
 
 
-def _no_reader(name: str) -> str:
-    near = difflib.get_close_matches(name, READERS, 1, 0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"the readers are: {', '.join(READERS)}"
+class PublishedOptions(RecordOptions):
+    """What a recipe can set for published data sets."""
+
+    sequences: SequenceOptions = Field(
+        default_factory=SequenceOptions,
+        description="how articles of text and pictures are cut into samples",
+    )
+
+
+def _no_reader(name: str, readers: Mapping[str, Reader]) -> str:
+    near = difflib.get_close_matches(name, readers, 1, 0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"the readers are: {', '.join(readers)}"
     return f"no reader is called {name!r}; {hint}"
 
 
@@ -121,13 +133,13 @@ def _check_names(what: str, given: Mapping[str, float], known: Mapping[str, floa
             raise ValueError(f"{what}: there is no {name!r}; {hint}")
 
 
-def check_places(options: PublishedOptions, limits: Limits) -> None:
+def check_places(options: RecordOptions, limits: Limits) -> None:
     """Refuse image places that are not there, or that no picture can be read from."""
     for name, chosen in options.sets.items():
         for path in chosen.images:
             fault = _fault_of(path)
             if fault:
-                raise UserError(f"published: sets.{name}.images: {fault}")
+                raise UserError(f"{options.pipeline}: sets.{name}.images: {fault}")
 
 
 def _fault_of(place: str) -> str:
@@ -154,19 +166,19 @@ def _fault_of(place: str) -> str:
     return ""
 
 
-def reader_of(dataset: str, options: PublishedOptions) -> Reader:
+def reader_of(dataset: str, options: RecordOptions) -> Reader:
     """Return the reader of a data set; `UserError` when there is none."""
     chosen = options.sets.get(dataset)
     name = (chosen.reader if chosen else "") or dataset
-    if name not in READERS:
+    if name not in options.readers:
         raise UserError(
-            f"published: data set {dataset!r}: {_no_reader(name)} (options.sets.{dataset}.reader "
-            "says which one to use for a data set of another name)"
+            f"{options.pipeline}: data set {dataset!r}: {_no_reader(name, options.readers)} "
+            f"(options.sets.{dataset}.reader says which one to use for a data set of another name)"
         )
-    return READERS[name]
+    return options.readers[name]
 
 
-def list_published(inputs: Sequence[InputSpec], options: PublishedOptions) -> Iterator[DocumentRef]:
+def list_published(inputs: Sequence[InputSpec], options: RecordOptions) -> Iterator[DocumentRef]:
     """List the records of all inputs, each with where the archives hold its pictures.
 
     Raises `UserError` for a data set without a reader, and for one with options and no input.
@@ -176,7 +188,7 @@ def list_published(inputs: Sequence[InputSpec], options: PublishedOptions) -> It
         if name not in readers:
             near = difflib.get_close_matches(name, readers, 1, 0.5)
             hint = f"; did you mean {near[0]!r}?" if near else f": {', '.join(readers)}"
-            raise UserError(f"published: no input has the data set {name!r} of sets{hint}")
+            raise UserError(f"{options.pipeline}: no input has the data set {name!r} of sets{hint}")
     for spec in inputs:
         reader = readers[spec.dataset]
         if spec.licence == _UNKNOWN:
@@ -184,7 +196,7 @@ def list_published(inputs: Sequence[InputSpec], options: PublishedOptions) -> It
         yield from _located(spec, reader, options)
 
 
-def _located(spec: InputSpec, reader: Reader, options: PublishedOptions) -> Iterator[DocumentRef]:
+def _located(spec: InputSpec, reader: Reader, options: RecordOptions) -> Iterator[DocumentRef]:
     chosen = options.sets.get(spec.dataset, SetOptions())
     root = _root(spec.path)
     places = Places()
@@ -192,8 +204,8 @@ def _located(spec: InputSpec, reader: Reader, options: PublishedOptions) -> Iter
         places = Places.of([*chosen.images, *_own_places(spec.path)], stems=reader.stems)
     if reader.images == "urls" and not places.indexed and not chosen.images:
         raise UserError(
-            f"published: data set {spec.dataset!r} names its pictures by URL: fetch them with "
-            f"img2dataset and name its output in options.sets.{spec.dataset}.images"
+            f"{options.pipeline}: data set {spec.dataset!r} names its pictures by URL: fetch them "
+            f"with img2dataset and name its output in options.sets.{spec.dataset}.images"
         )
     told: set[str] = set()
     for ref in list_records(spec, reader.rows):
@@ -252,9 +264,11 @@ def _root(path: str) -> str:
 class PublishedConverter:
     """Converts records by their data set's reader."""
 
-    def __init__(self, options: PublishedOptions) -> None:
+    def __init__(self, options: RecordOptions) -> None:
         self._options = options
-        self._budget = Budget.of(options.sequences)
+        # Only published sets have articles to cut.
+        cut = options.sequences if isinstance(options, PublishedOptions) else SequenceOptions()
+        self._sequences, self._budget = cut, Budget.of(cut)
         self._sets: dict[str, _Set] = {}
 
     def __call__(self, documents: Sequence[Document]) -> Iterator[Sample | Dropped]:
@@ -282,7 +296,7 @@ class PublishedConverter:
                     scores["language_confidence"] = language.confidence
                 yield document.sample(
                     position,
-                    category=_category(one.reader, item),
+                    category=self.category(one.reader, document.ref.dataset, item),
                     segments=item.segments,
                     language=item.language or (language.code if language else ""),
                     details={**one.details, **item.details},
@@ -293,6 +307,14 @@ class PublishedConverter:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def category(self, reader: Reader, dataset: str, item: Item) -> str:
+        """Return the reader's; `text` for a sequence of an article that has no picture."""
+        if reader.category == "interleaved" and not any(
+            isinstance(s, Image) for s in item.segments
+        ):
+            return "text"
+        return reader.category
 
     def _made(self, document: Document) -> _Made:
         reader, variants, thresholds, folders, named = self._set(document.ref.dataset)
@@ -346,7 +368,7 @@ class PublishedConverter:
         for number, segments in enumerate(sequences, 1):
             place = f"{number} of {len(sequences)}"
             pictured = any(isinstance(segment, Image) for segment in segments)
-            if not pictured and self._options.sequences.without_picture == "drop":
+            if not pictured and self._sequences.without_picture == "drop":
                 yield Left(Reason.NO_PICTURE, f"sequence {place}")
                 continue
             yield Item(
@@ -472,13 +494,6 @@ def _draw(seed: int, document: str) -> float:
     """Uniform in [0, 1), the same for a record on any machine."""
     digest = hashlib.blake2b(f"{seed}\0{document}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
-
-
-def _category(reader: Reader, item: Item) -> str:
-    """The reader's; `text` for a sequence of an article that has no picture."""
-    if reader.category == "interleaved" and not any(isinstance(s, Image) for s in item.segments):
-        return "text"
-    return reader.category
 
 
 def _text(segments: Sequence[Segment]) -> str:
