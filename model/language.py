@@ -5,7 +5,9 @@ Its head is applied by the caller, and only where a prediction is wanted.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import nn
@@ -166,6 +168,9 @@ class LanguageModel(nn.Module):
         normed: torch.Tensor = self.norm(x)
         return normed
 
+    def _decoder(self) -> Iterable[LanguageLayer]:
+        return cast("Iterable[LanguageLayer]", self.layers)
+
     def begin(
         self, x: torch.Tensor, rows: Rows, lengths: torch.Tensor, room: int
     ) -> tuple[torch.Tensor, Cache]:
@@ -175,7 +180,7 @@ class LanguageModel(nn.Module):
         """
         turn = rotary(rows.positions, self.config, x.dtype)
         cache = Cache(lengths, int(lengths.max()))
-        for layer in self.layers:
+        for layer in self._decoder():
             x = x + layer.attn.begin(layer.attn_norm(x), turn, rows, cache, room)
             x = x + layer.mlp(layer.mlp_norm(x))
         return self.norm(x), cache
@@ -183,7 +188,7 @@ class LanguageModel(nn.Module):
     def step(self, x: torch.Tensor, cache: Cache) -> torch.Tensor:
         """The next token of every row, embedded, [B, 1, width]; the cache grows by it."""
         turn = rotary(cache.lengths[:, None], self.config, x.dtype)
-        for number, layer in enumerate(self.layers):
+        for number, layer in enumerate(self._decoder()):
             x = x + layer.attn.step(layer.attn_norm(x), turn, cache, number)
             x = x + layer.mlp(layer.mlp_norm(x))
         cache.lengths = cache.lengths + 1

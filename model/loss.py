@@ -56,7 +56,7 @@ def token_losses(hidden: torch.Tensor, head: torch.Tensor, wanted: torch.Tensor)
         losses[where] = torch.cat(
             [
                 functional.cross_entropy(functional.linear(h, head).float(), i, reduction="none")
-                for h, i in zip(chosen.split(_SLICE), ids.split(_SLICE), strict=True)
+                for h, i in zip(torch.split(chosen, _SLICE), torch.split(ids, _SLICE), strict=True)
             ]
         )
     return losses
