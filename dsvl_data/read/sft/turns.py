@@ -188,8 +188,9 @@ def _ends_stripped(parts: Sequence[str | None]) -> list[str | None]:
     for part in parts:
         if part is not None and found and isinstance(found[-1], str):
             found[-1] += part
-        elif part is None or part.strip():
+        else:
             found.append(part)
+    found = [part for part in found if part is None or part.strip()]
     if found and isinstance(found[0], str):
         found[0] = found[0].lstrip()
     if found and isinstance(found[-1], str):
