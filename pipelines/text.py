@@ -36,7 +36,7 @@ from dsvl_data.sample import Sample, Text
 from dsvl_data.shards.tokens import token_counter
 from pipelines.text_chunks import cut
 
-VERSION = "1"
+VERSION = "2"
 _PLAIN = (".txt", ".text", ".md")
 _HTML = (".html", ".htm", ".xhtml")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ufeff\ud800-\udfff]")

@@ -2,7 +2,7 @@
 
 In: a text, and what counts its tokens. Out: slices of it, in order, that leave out nothing but
 white space. A paragraph that is too long by itself is cut where a line, else a sentence, else a
-word ends, else anywhere: that is for base64 and the like.
+word ends, else anywhere: that is for base64 and the like. A heading stands with what it heads.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ _ENDS = (
     re.compile(r"[.!?…]['\"”’)]*\s+|[。！？…]+[”’」』）]*"),
     re.compile(r"\s+"),
 )
+_HEADING = re.compile(r"\s*#{1,6}[ \t]+\S[^\n]*\s*\Z")
 #: A counter rounds each piece to whole tokens; so far may their sum be off, a piece.
 _ROUNDING = 0.5
 
@@ -38,16 +39,42 @@ def cut(text: str, limit: int, counter: TokenCounter) -> list[str]:
     Exact for the estimate. A tokenizer may need a token or two more for a piece than for the
     paragraphs in it, as it sees them together.
     """
-    pieces: list[str] = []
-    start, end, filled = 0, 0, 0.0
+    chunks: list[str] = []
+    held: list[_Piece] = []  # the chunk that is being filled
+    filled = 0.0
     for piece in _fitting(text, 0, len(text), limit, counter, 0):
-        if filled and filled + piece.tokens > limit:
-            pieces.append(text[start:end].strip())
-            start, filled = piece.start, 0.0
-        end = piece.end
-        filled += piece.tokens
-    pieces.append(text[start:end].strip())
-    return [piece for piece in pieces if piece]
+        if filled + piece.tokens > limit:
+            headings = _last_headings(text, held, limit)
+            chunks.append(_between(text, held[: len(held) - len(headings)]))
+            held, filled = headings, sum(heading.tokens for heading in headings)
+        if filled + piece.tokens <= limit or not held:
+            held.append(piece)
+            filled += piece.tokens
+            continue
+        # Under its heading a paragraph is too long: it is cut finer.
+        for part in _fitting(text, piece.start, piece.end, int(limit - filled), counter, 0):
+            if filled + part.tokens > limit:
+                chunks.append(_between(text, held))
+                held, filled = [], 0.0
+            held.append(part)
+            filled += part.tokens
+    chunks.append(_between(text, held))
+    return [chunk for chunk in chunks if chunk]
+
+
+def _last_headings(text: str, pieces: list[_Piece], limit: int) -> list[_Piece]:
+    """The headings that end a chunk, as long as they leave room for what they head."""
+    first, tokens = len(pieces), 0.0
+    while first and _HEADING.match(text, pieces[first - 1].start, pieces[first - 1].end):
+        tokens += pieces[first - 1].tokens
+        if tokens > limit / 2:
+            break
+        first -= 1
+    return pieces[first:]
+
+
+def _between(text: str, pieces: list[_Piece]) -> str:
+    return text[pieces[0].start : pieces[-1].end].strip() if pieces else ""
 
 
 def _fitting(

@@ -172,3 +172,20 @@ def test_nothing_but_white_space_is_lost_and_no_piece_is_too_long(parts: list[st
     assert "".join("".join(pieces).split()) == "".join(text.split())
     assert all(count <= limit for count in Estimate().count(pieces))
     assert all(piece == piece.strip() and piece for piece in pieces)
+
+
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=20), st.integers(40, 120))
+def test_a_heading_stands_with_what_it_heads(lengths: list[int], limit: int):
+    sections = [f"## Part {n}\n\n{' '.join([ENGLISH] * size)}" for n, size in enumerate(lengths)]
+    text = "\n\n".join(sections)
+    pieces = cut(text, limit, Estimate())
+    assert not [piece for piece in pieces if piece.splitlines()[-1].startswith("#")]
+    assert "".join("".join(pieces).split()) == "".join(text.split())
+    assert all(count <= limit for count in Estimate().count(pieces))
+
+
+def test_headings_alone_are_cut_like_any_text():
+    text = "\n\n".join(f"# Entry {n} of the contents" for n in range(40))
+    pieces = cut(text, 50, Estimate())
+    assert "\n\n".join(pieces) == text
+    assert max(Estimate().count(pieces)) <= 50
