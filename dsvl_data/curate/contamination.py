@@ -37,9 +37,9 @@ from dsvl_data.sample import Sample
 
 TEXT, RUNS, SHARE = "contamination", "contamination_runs", "contamination_share"
 HASHES, ITEMS = "contamination_hashes", "contamination_items"
-IMAGE, IMAGE_ITEM = "contamination_image", "contamination_image_item"
-BITS, DETAIL = "contamination_image_bits", "contamination_image_detail"
+IMAGE, IMAGES = "contamination_image", "contamination_images"
 
+_VERSION = 3
 _MOST_HASHES = 256  # of one sample that are kept to be counted
 _MOST_ITEMS = 16
 _EXCERPT = 120  # characters
@@ -59,6 +59,16 @@ class SharedItem(NamedTuple):
     runs: int
     share: float
     excerpt: str
+
+
+class NearImage(NamedTuple):
+    """An item of a benchmark with an image that is like a sample's: how many bits of the hashes
+    differ, and what share of the fine ones.
+    """
+
+    item: int
+    bits: int
+    detail: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +94,15 @@ class ContaminationScorer:
             )
         ),
         IMAGE: pa.string(),  # in words
-        IMAGE_ITEM: pa.string(),
-        BITS: pa.int64(),  # of the hash that differ
-        DETAIL: pa.float64(),  # share of the fine bits that do
+        IMAGES: pa.list_(
+            pa.struct(
+                [
+                    ("item", pa.string()),
+                    ("bits", pa.int64()),  # of the hash that differ
+                    ("detail", pa.float64()),  # share of the fine bits that do
+                ]
+            )
+        ),
     }
     gpus: ClassVar[float] = 0
 
@@ -101,11 +117,11 @@ class ContaminationScorer:
     @property
     def version(self) -> str:
         """See `Scorer`."""
-        return f"2/{indexes.note(self.place)['fingerprint']}"
+        return f"{_VERSION}/{indexes.note(self.place)['fingerprint']}"
 
     def score(self, samples: Sequence[Sample]) -> Mapping[str, Sequence[Any]]:
         """See `Scorer`."""
-        index = indexes.load(self.place, self.version.removeprefix("2/"))
+        index = indexes.load(self.place, self.version.removeprefix(f"{_VERSION}/"))
         values: dict[str, list[Any]] = {name: [] for name in self.columns}
         for sample in samples:
             hashes, shared = find_text(sample.text, index)
@@ -123,16 +139,16 @@ class ContaminationScorer:
             values[SHARE].append(shared[0].share if shared else 0.0)
             values[HASHES].append(hashes[:_MOST_HASHES] if shared else None)
             values[ITEMS].append(items or None)
-            item, bits, detail = find_image([each.data for each in sample.images], index)
-            named = None if item is None else index.name(item)
-            said = f"{named} ({bits} bits, {detail:.1%} different)" if named else None
-            for column, value in (
-                (IMAGE, said),
-                (IMAGE_ITEM, named),
-                (BITS, None if item is None else bits),
-                (DETAIL, None if item is None else detail),
-            ):
-                values[column].append(value)
+            pictures = [
+                {"item": index.name(each.item), "bits": each.bits, "detail": each.detail}
+                for each in find_images([each.data for each in sample.images], index)
+            ]
+            said = (
+                f"{each['item']} ({each['bits']} bits, {each['detail']:.1%} different)"
+                for each in pictures
+            )
+            values[IMAGE].append("; ".join(said) or None)
+            values[IMAGES].append(pictures or None)
         return values
 
 
@@ -168,13 +184,13 @@ def find_text(text: str, index: Index) -> tuple[NDArray[np.uint64], list[SharedI
     return index.buckets.hashes[different], list(found.values())
 
 
-def find_image(images: Iterable[bytes], index: Index) -> tuple[int | None, int, float]:
-    """Find the image of an index that is most like one of some images.
+def find_images(images: Iterable[bytes], index: Index) -> list[NearImage]:
+    """Find the images of an index that are like one of some images, the most alike first.
 
-    Returns its item, the bits in which the hashes differ, and the share of fine bits that do; no
-    item where no hash is near, or only such of other colours.
+    Each item once, `_MOST_ITEMS` of them; and beyond these whatever has fewer bits different than
+    all before it. So whatever the limits, what is within both is among them if there is any.
     """
-    found: tuple[int | None, int, float] = (None, 0, 0.0)
+    found: list[NearImage] = []
     if not len(index.hashes):
         return found
     for data in images:
@@ -185,14 +201,19 @@ def find_image(images: Iterable[bytes], index: Index) -> tuple[int | None, int, 
         if seen is None:
             continue
         distances = np.bitwise_count(index.hashes ^ np.uint64(seen.hash))
-        near = np.flatnonzero(distances <= _WIDEST)
-        if not len(near):
-            continue
-        for number in near.tolist():
+        for number in np.flatnonzero(distances <= _WIDEST).tolist():
             detail, colour = differences(seen.traits, index.traits[number].tobytes())
-            if colour <= COLOUR and (found[0] is None or detail < found[2]):
-                found = (int(index.image_items[number]), int(distances[number]), detail)
-    return found
+            if colour <= COLOUR:
+                item, bits = int(index.image_items[number]), int(distances[number])
+                found.append(NearImage(item, bits, detail))
+    kept: list[NearImage] = []
+    items: set[int] = set()
+    for each in sorted(found, key=lambda near: (near.detail, near.bits, near.item)):
+        nearest = all(each.bits < other.bits for other in kept)
+        if nearest or (each.item not in items and len(items) < _MOST_ITEMS):
+            kept.append(each)
+            items.add(each.item)
+    return kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,8 +270,18 @@ def evidence(
 
 def near_image(measures: pa.Table, rules: ContaminationRules) -> NDArray[np.bool_]:
     """Say of each sample whether one of its images is nearly a benchmark's."""
-    bits = np.asarray(measures.column(BITS).fill_null(_WIDEST + 1))
-    detail = np.asarray(measures.column(DETAIL).fill_null(1.0))
+    lists = measures.column(IMAGES).combine_chunks()
+    flat = lists.flatten()
+    near = is_near(np.asarray(flat.field("bits")), np.asarray(flat.field("detail")), rules)
+    found = np.zeros(len(lists), np.bool_)
+    found[np.asarray(lists.value_parent_indices())[near]] = True
+    return found
+
+
+def is_near(
+    bits: NDArray[np.int64], detail: NDArray[np.float64], rules: ContaminationRules
+) -> NDArray[np.bool_]:
+    """Say of differences between two images whether they are those of one picture."""
     near: NDArray[np.bool_] = (bits <= rules.image_bits) & (detail <= rules.image_detail)
     return near
 

@@ -202,12 +202,22 @@ def _add_rows(
     for at, row, fate in zip(wanted.tolist(), chosen, fates, strict=True):
         total.outcomes[fate["outcome"]] += 1
         total.left_out += fate["reason"] == str(Reason.CONTAMINATED)
-        items = {}
-        if by_text[at]:
-            items = {each["item"]: each for each in row[scores.ITEMS]}
-        for item, sample in _shown(row, fate, part, items, by_image=bool(by_image[at])):
+        items = {each["item"]: each for each in row[scores.ITEMS]} if by_text[at] else {}
+        pictures = _near(row[scores.IMAGES], rules) if by_image[at] else {}
+        for item, sample in _shown(row, fate, part, items, pictures):
             total.by_item[item] += 1
             total.add(_Total(best={item: [sample]}))
+
+
+def _near(
+    images: Sequence[Mapping[str, Any]], rules: ContaminationRules
+) -> dict[str, Mapping[str, Any]]:
+    """Return by item those images of benchmarks that are near enough, the most alike of each."""
+    bits, detail = (np.array([each[name] for each in images]) for name in ("bits", "detail"))
+    found: dict[str, Mapping[str, Any]] = {}
+    for at in np.flatnonzero(scores.is_near(bits, detail, rules)).tolist():
+        found.setdefault(images[at]["item"], images[at])
+    return found
 
 
 def _shown(
@@ -215,30 +225,28 @@ def _shown(
     fate: Mapping[str, Any],
     part: str,
     items: Mapping[str, Mapping[str, Any]],
-    *,
-    by_image: bool,
+    pictures: Mapping[str, Mapping[str, Any]],
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    base = {
-        "key": row["key"],
-        "document": row["document"],
-        "part": part,
-        "category": row["category"],
-        "outcome": fate["outcome"],
-    }
-    picture = {}
-    if by_image:
-        picture = {
-            "image_bits": row[scores.BITS],
-            "image_detail": round(row[scores.DETAIL], 4),
+    for item in [*items, *(each for each in pictures if each not in items)]:
+        found = {
+            "key": row["key"],
+            "document": row["document"],
+            "part": part,
+            "category": row["category"],
+            "outcome": fate["outcome"],
+            "share": 0.0,
+            "runs": 0,
         }
-    for item, each in items.items():
-        found = {**base, **each, "share": round(each["share"], 4)}
-        del found["item"]
-        if by_image and item == row[scores.IMAGE_ITEM]:
-            found |= picture
+        if item in items:
+            found |= items[item]
+            del found["item"]
+            found["share"] = round(found["share"], 4)
+        if picture := pictures.get(item):
+            found |= {
+                "image_bits": picture["bits"],
+                "image_detail": round(picture["detail"], 4),
+            }
         yield item, found
-    if by_image and row[scores.IMAGE_ITEM] not in items:
-        yield row[scores.IMAGE_ITEM], {**base, "share": 0.0, "runs": 0, **picture}
 
 
 def _report(

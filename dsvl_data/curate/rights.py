@@ -50,9 +50,7 @@ def standing(licence: str, rules: RightsRules) -> Standing:
         while operators and operators[-1] != "(" and _BINDING[operators[-1]] >= least:
             operator, right, left = operators.pop(), values.pop(), values.pop()
             if operator == "with":
-                # An exception allows more than the licence alone.
-                whole = f"{left} with {right}" if isinstance(left, str) else ""
-                values.append(max(_of(whole, rules), _value(left, rules)))
+                values.append(_with(left, right, rules))
             else:
                 choose = max if operator == "or" else min
                 values.append(choose(_value(left, rules), _value(right, rules)))
@@ -105,13 +103,29 @@ def _of(name: str, rules: RightsRules) -> Standing:
     """Judge one licence by its id, or an id with its exception."""
     if name in UNKNOWN:
         return Standing.UNKNOWN
-    # `MPL-1.1+` is that licence, or a later one.
-    names = (name, name.removesuffix("+"))
-    if any(_patterns(rules.deny).fullmatch(each) for each in names):
+    if _is_among(rules.deny, name):
         return Standing.DENIED
-    if not rules.allow or any(_patterns(rules.allow).fullmatch(each) for each in names):
-        return Standing.ALLOWED
-    return Standing.DENIED
+    return Standing.ALLOWED if not rules.allow or _is_among(rules.allow, name) else Standing.DENIED
+
+
+def _with(licence: Standing | str, exception: Standing | str, rules: RightsRules) -> Standing:
+    """Judge a licence with an exception: it allows more than the licence alone.
+
+    So `allow` may name either; and what `deny` names, either, is denied.
+    """
+    alone = _value(licence, rules)
+    if alone == Standing.UNKNOWN or not isinstance(licence, str) or _is_among(rules.deny, licence):
+        return alone
+    whole = f"{licence} with {exception}"
+    if _is_among(rules.deny, whole):
+        return Standing.DENIED
+    return max(alone, _of(whole, rules))
+
+
+def _is_among(listed: tuple[str, ...], name: str) -> bool:
+    # `MPL-1.1+` is that licence, or a later one.
+    pattern = _patterns(listed)
+    return any(pattern.fullmatch(each) for each in (name, name.removesuffix("+")))
 
 
 @lru_cache(maxsize=64)

@@ -8,14 +8,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
-from dsvl_data.curate import contamination_index, measure, stored
+from dsvl_data.curate import contamination_index, measure, ngrams, stored
+from dsvl_data.curate.contamination import find_images
+from dsvl_data.curate.contamination_index import Index
 from dsvl_data.curate.contamination_report import summary
 from dsvl_data.curate.explain import explain
+from dsvl_data.curate.image_hash import fingerprint, reduced
 from dsvl_data.curate.run import curate
 from dsvl_data.curate.settings import Curation
 from dsvl_data.outcome import UserError
@@ -259,6 +266,50 @@ def test_images_are_found_in_another_size_and_format(tmp_path: Path) -> None:
     assert fates(out)["other5"] == "contaminated"
 
 
+def test_a_picture_of_several_items_is_told_of_each(tmp_path: Path) -> None:
+    encoded = base64.b64encode(drawing(1)).decode()
+    path = benchmark(tmp_path, *({"id": name, "image": encoded} for name in ("first", "second")))
+    out = write(tmp_path / "out", made_0=[pictured("copy", drawing(1, size=300, form="JPEG"))])
+    run(out, rules(path))
+    assert {each["item"] for each in report(out)["items"]} == {"exam/first", "exam/second"}
+    assert report(out)["benchmarks"]["exam"]["items_found"] == 2
+    assert report(out)["total"]["samples"] == 1
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 8), st.integers(0, 400)), max_size=60),
+    st.integers(0, 8),
+    st.integers(0, 400),
+)
+def test_no_limits_miss_an_image_for_one_that_is_more_alike_in_another_way(
+    differing: list[tuple[int, int]], bits: int, fine: int
+) -> None:
+    seen = fingerprint(reduced(drawing(1)))
+    assert seen is not None
+    traits = np.tile(np.frombuffer(seen.traits, np.uint8), (len(differing), 1))
+    for row, (_, off) in zip(traits, differing, strict=True):
+        flipped = np.unpackbits(row[:128])
+        flipped[:off] ^= 1
+        row[:128] = np.packbits(flipped)
+    hashes = [seen.hash ^ ((1 << off) - 1) for off, _ in differing]
+    nothing = np.zeros(0, np.uint32)
+    index = Index(
+        "",
+        nothing.astype(np.int64),
+        ngrams.buckets(nothing.astype(np.uint64)),
+        *(nothing,) * 5,
+        names=pa.array(["a"] * len(differing)),
+        hashes=np.array(hashes, np.uint64),
+        traits=traits,
+        image_items=np.arange(len(differing), dtype=np.uint32),
+    )
+    found = find_images([drawing(1)], index)
+    expected = any(off <= bits and far <= fine for off, far in differing)
+    assert any(each.bits <= bits and each.detail <= fine / 1024 for each in found) == expected
+    assert len(found) <= 16 + 9
+
+
 def test_other_benchmarks_redo_only_what_is_shared_with_them(tmp_path: Path) -> None:
     path = benchmark(tmp_path, {"question": told(0)})
     out = write(tmp_path / "out", made_0=[sample("a", told(0)), sample("b", told(1))])
@@ -309,19 +360,19 @@ def test_a_benchmark_that_cannot_be_read_is_named(
 ) -> None:
     (tmp_path / "exam.jsonl").write_text(content)
     out = write(tmp_path / "out", made_0=[sample("a")])
-    settings = Curation.model_validate(rules(tmp_path / "exam.jsonl"))
+    asked = Curation.model_validate(rules(tmp_path / "exam.jsonl"))
     if message is None:
-        assert curate(str(out), settings, executor="local")["made"].outcomes["kept"] == 1
+        assert curate(str(out), asked, executor="local")["made"].outcomes["kept"] == 1
         return
     with pytest.raises(UserError, match=message):
-        curate(str(out), settings, executor="local")
+        curate(str(out), asked, executor="local")
 
 
 def test_a_benchmark_that_is_not_there_is_named(tmp_path: Path) -> None:
     out = write(tmp_path / "out", made_0=[sample("a")])
-    settings = Curation.model_validate(rules(tmp_path / "none.jsonl"))
+    asked = Curation.model_validate(rules(tmp_path / "none.jsonl"))
     with pytest.raises(UserError, match=r"no benchmark at .*none.jsonl"):
-        curate(str(out), settings, executor="local")
+        curate(str(out), asked, executor="local")
 
 
 def test_a_category_may_be_spared(tmp_path: Path) -> None:

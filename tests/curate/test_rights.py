@@ -58,6 +58,21 @@ def test_what_is_denied_is_not_kept_though_allowed() -> None:
     assert standing("CC-BY-4.0", rules) == Standing.ALLOWED
 
 
+@pytest.mark.parametrize(
+    ("rules", "expected"),
+    [
+        (RightsRules(deny=("GPL-2.0-only",)), Standing.DENIED),
+        (RightsRules(deny=("GPL-*",), allow=("*",)), Standing.DENIED),
+        (RightsRules(deny=("*classpath*",)), Standing.DENIED),
+        (RightsRules(deny=("MIT",)), Standing.ALLOWED),
+        (RightsRules(allow=("GPL-2.0-only",)), Standing.ALLOWED),
+    ],
+)
+def test_an_exception_takes_no_denial_away(rules: RightsRules, expected: Standing) -> None:
+    assert standing("GPL-2.0-only WITH Classpath-exception-2.0", rules) == expected
+    assert standing("unknown WITH Classpath-exception-2.0", rules) <= Standing.UNKNOWN
+
+
 WORDS = st.sampled_from(["MIT", "CC-BY-NC-4.0", "unknown", "(", ")", "AND", "or", "WITH", "a b"])
 
 
