@@ -157,6 +157,10 @@ def corpus_build(
         )
     # What cannot succeed is told at once, not after Ray's start or the conversion.
     token_counter(plan.shards.tokenizer)
+    if plan.curation:
+        from dsvl_data.curate import measure
+
+        measure.check(plan.curation)
     jobs = recipe.jobs(plan, recipe_path.parent, PIPELINES)
     load_jobs(jobs)
     with _executor_session(executor), RunDisplay(out_console).showing() as display:
@@ -248,11 +252,12 @@ def corpus_explain(
 ) -> None:
     """Say all that is known of a document or sample: origin, outcome, scores, rules, shard."""
     from dsvl_data.curate.accounts import is_curated
+    from dsvl_data.curate.chosen import without_use
     from dsvl_data.display import explain_lines
     from dsvl_data.engine.ledger import explain
     from dsvl_data.engine.preflight import absolute
 
-    records = explain(absolute(out), name)
+    records = explain(absolute(out), without_use(name))
     if not records:
         raise UserError(
             f"{out} knows no document or sample {name!r}; ids look like DATASET:PATH, keys like "
@@ -323,6 +328,29 @@ def corpus_reasons() -> None:
     width = max(len(str(reason)) for reason in Reason)
     for reason in Reason:
         typer.echo(f"{reason!s:<{width}} {reason.outcome:<12} {reason.meaning}")
+
+
+@app.command()
+def train(
+    recipe_path: Annotated[Path, typer.Argument(metavar="RECIPE", help="training recipe (YAML)")],
+    stage: Annotated[
+        int | None, typer.Option(help="this stage alone; all three by default", min=1, max=3)
+    ] = None,
+    after: Annotated[
+        int | None,
+        typer.Option(help="begin with this stage's weights, not the last one's", min=1, max=2),
+    ] = None,
+    ray: Annotated[
+        bool, typer.Option("--ray", help="on a Ray cluster: this machine or RAY_ADDRESS")
+    ] = False,
+) -> None:
+    """Train a model on shards, in three stages; called again, go on from the last checkpoint.
+
+    On several GPUs of one machine: `torchrun --nproc-per-node 8 --no-python dsvl-data train ...`.
+    """
+    from train.commands import train_command
+
+    train_command(recipe_path, stage, after, ray=ray)
 
 
 @app.command()
@@ -470,6 +498,8 @@ def _print_accounts(accounts: dict[str, Balance], curation: dict[str, Account]) 
     for table in tables:
         if table is not None:
             out_console.print(table)
+    if curation and (masked := display.masked_line(curation)):
+        out_console.print(masked, highlight=False, soft_wrap=True)
     _tell_problems(accounts, curation)
 
 

@@ -10,8 +10,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +70,8 @@ class Checkpoints:
             assert isinstance(begun, Future)
             writing = begun
         else:
-            save(state, checkpoint_id=folder, no_dist=not self._ranks.together)
+            with _without_group_warning():
+                save(state, checkpoint_id=folder, no_dist=not self._ranks.together)
         self._under_way = (writing, folder, facts)
         if writing is None:
             self.finish()
@@ -101,7 +104,8 @@ class Checkpoints:
         """Fill a model and its optimiser; returns the facts."""
         parameters, moments = get_state_dict(model, optimiser)
         state: dict[str, Any] = {"model": parameters, "optimiser": moments}
-        load(state, checkpoint_id=folder, no_dist=not self._ranks.together)
+        with _without_group_warning():
+            load(state, checkpoint_id=folder, no_dist=not self._ranks.together)
         set_state_dict(
             model,
             optimiser,
@@ -110,6 +114,14 @@ class Checkpoints:
         )
         facts: dict[str, Any] = json.loads((folder / _COMPLETE).read_text(encoding="utf-8"))
         return facts
+
+
+@contextmanager
+def _without_group_warning() -> Iterator[None]:
+    """One process without a group is what was asked for: torch need not warn of it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled", UserWarning)
+        yield
 
 
 def whole_parameters(model: VisionLanguageModel, ranks: Ranks) -> dict[str, torch.Tensor]:

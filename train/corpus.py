@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dsvl_data import storage
+from dsvl_data.shards.foreign import Form
 from dsvl_data.shards.index import read_index
 from dsvl_data.shards.manifest import ShardRecord, read_manifest
 from train.pool import Sizes
@@ -35,6 +37,8 @@ _Integers: TypeAlias = NDArray[np.int64]
 _LENGTHS_VERSION = 1
 #: Indexes, and open shards, that a worker keeps.
 _KEPT = 128
+#: Stands for the file of a shard in an object store.
+_STORED = -1
 
 
 class Shard(NamedTuple):
@@ -42,6 +46,8 @@ class Shard(NamedTuple):
 
     path: str
     record: ShardRecord
+    #: Changes with the tar's bytes and with how they are read.
+    identity: str
 
 
 class Counter:
@@ -54,12 +60,18 @@ class Counter:
 
 @dataclass(frozen=True, slots=True)
 class Members:
-    """Where the samples of a shard lie: for sample i, members `first[i]` to `first[i + 1]`."""
+    """Where the samples of a shard lie: for sample i, members `first[i]` to `first[i + 1]`.
 
-    first: _Integers
+    `form` and `keys` are those of a shard that is not ours (see `dsvl_data.shards.foreign`).
+    Arrays of Python's own: they are read number by number, which NumPy's are slow at.
+    """
+
+    first: array[int]
     names: list[str]
-    offsets: _Integers
-    sizes: _Integers
+    offsets: array[int]
+    ends: array[int]
+    keys: list[str]
+    form: Form | None
 
     def __len__(self) -> int:
         return len(self.first) - 1
@@ -82,9 +94,11 @@ class Corpus:
             if manifest.mix is not None:
                 for name, part in manifest.mix.categories.items():
                     self.weights[name] = self.weights.get(name, 0.0) + part.weight
+            form = manifest.form.model_dump_json() if manifest.form else ""
             for record in manifest.shards:
                 if record.samples:
-                    shard = Shard(storage.join(folder, record.path), record)
+                    identity = f"{record.xxh3}-{_digest(form)}" if form else record.xxh3
+                    shard = Shard(storage.join(folder, record.path), record, identity)
                     self._shards.setdefault(record.category, []).append(shard)
         self.categories = sorted(self._shards)
 
@@ -94,7 +108,7 @@ class Corpus:
         state = hashlib.sha256(self._counter.name.encode())
         for name in self.categories:
             for shard in self._shards[name]:
-                state.update(f"\n{name} {shard.record.xxh3}".encode())
+                state.update(f"\n{name} {shard.identity}".encode())
         return state.hexdigest()[:16]
 
     def counts(self, category: str) -> Sequence[int]:
@@ -111,8 +125,8 @@ class Corpus:
 
     def sizes(self, category: str, shard: int) -> Sizes:
         """Tokens and images of a shard's samples; counts the tokens where nobody has yet."""
-        path, record = self._shards[category][shard]
-        file = self._cache / f"{record.xxh3}-{_digest(self._counter.name)}.npy"
+        path, _, identity = self._shards[category][shard]
+        file = self._cache / f"{identity}-{_digest(self._counter.name)}.npy"
         try:
             table = np.load(file, allow_pickle=False)
         except FileNotFoundError:
@@ -136,74 +150,92 @@ class Reader:
     """Fetches samples by byte range; keeps the last indexes and open files. For one thread."""
 
     def __init__(self) -> None:
-        self._members: OrderedDict[str, Members] = OrderedDict()
-        self._files: OrderedDict[str, int] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[Members, int]] = OrderedDict()
 
     def fetch(self, shard: str, row: int) -> dict[str, memoryview]:
         """The members of a sample, by name (`json`, `0.jpg`). Raises `OSError`."""
-        members = self._kept(self._members, shard, read_members)
+        try:
+            members, file = self._kept[shard]
+            self._kept.move_to_end(shard)
+        except KeyError:
+            members, file = self._open(shard)
         first, end = members.first[row], members.first[row + 1]
-        start = int(members.offsets[first])
-        length = int(members.offsets[end - 1] + members.sizes[end - 1]) - start
-        data = memoryview(self._read(shard, start, length))
+        offsets, ends, names = members.offsets, members.ends, members.names
+        start = offsets[first]
+        length = ends[end - 1] - start
+        # One read and no copy of it: all members are views of the same bytes.
+        if file >= 0:
+            data = memoryview(os.pread(file, length, start))
+        else:
+            data = memoryview(storage.read_bytes(shard, start, length))
         if len(data) != length:
             raise OSError(f"{shard} ends within sample {row}: {len(data)} of {length} bytes")
-        return {
-            members.names[m]: data[
-                members.offsets[m] - start : members.offsets[m] - start + members.sizes[m]
-            ]
-            for m in range(first, end)
-        }
+        return {names[m]: data[offsets[m] - start : ends[m] - start] for m in range(first, end)}
+
+    def sample(self, shard: str, row: int) -> tuple[dict[str, Any], dict[str, memoryview]]:
+        """A sample's record, and its images by member, whoever wrote the shard.
+
+        Raises `OSError`, and `ValueError` or `KeyError` where the bytes are no sample's.
+        """
+        members = self.fetch(shard, row)
+        layout = self._kept[shard][0]
+        if layout.form is not None:
+            return layout.form.read(layout.keys[row], members)
+        record: dict[str, Any] = orjson.loads(members.pop("json"))
+        return record, members
 
     def close(self) -> None:
         """Close the files."""
-        while self._files:
-            os.close(self._files.popitem()[1])
+        while self._kept:
+            self._close(self._kept.popitem()[1][1])
 
-    def _read(self, shard: str, start: int, length: int) -> bytes:
-        if not storage.is_local(shard):
-            return storage.read_bytes(shard, start, length)
-        file = self._kept(self._files, shard, lambda path: os.open(path, os.O_RDONLY))
-        return os.pread(file, length, start)
+    def _open(self, shard: str) -> tuple[Members, int]:
+        members = read_members(shard)
+        file = os.open(shard, os.O_RDONLY) if storage.is_local(shard) else _STORED
+        self._kept[shard] = members, file
+        if len(self._kept) > _KEPT:
+            self._close(self._kept.popitem(last=False)[1][1])
+        return members, file
 
-    def _kept(self, kept: OrderedDict[str, Any], shard: str, make: Callable[[str], Any]) -> Any:
-        if shard in kept:
-            kept.move_to_end(shard)
-            return kept[shard]
-        kept[shard] = make(shard)
-        if len(kept) > _KEPT:
-            _, oldest = kept.popitem(last=False)
-            if kept is self._files:
-                os.close(oldest)
-        return kept[shard]
+    def _close(self, file: int) -> None:
+        if file != _STORED:
+            os.close(file)
 
 
 def read_members(shard: str) -> Members:
     """Read where the samples of a shard lie, from its index."""
-    column = read_index(shard).table["members"].combine_chunks()
+    index = read_index(shard)
+    column = index.table["members"].combine_chunks()
     values = column.values if isinstance(column, pa.ListArray) else column.flatten()
-    offsets = column.offsets.to_numpy().astype(np.int64)
+    names = values.field("name").dictionary_encode()
+    known = names.dictionary.to_pylist()
+    offsets = values.field("offset").to_numpy()
     return Members(
-        offsets,
-        values.field("name").to_pylist(),
-        values.field("offset").to_numpy(),
-        values.field("size").to_numpy(),
+        _array(column.offsets.to_numpy()),
+        [known[number] for number in names.indices.to_pylist()],
+        _array(offsets),
+        _array(offsets + values.field("size").to_numpy()),
+        [] if index.form is None else index.table["key"].to_pylist(),
+        index.form,
     )
+
+
+def _array(values: NDArray[Any]) -> array[int]:
+    return array("q", values.astype(np.int64).tobytes())
 
 
 def _measure(path: str, counter: Counter) -> _Integers:
     """Tokens and images of each sample of a shard: [2, samples]."""
-    members = read_members(path)
     reader = Reader()
     try:
-        rows = [_count(reader.fetch(path, row), counter) for row in range(len(members))]
+        rows = [
+            (counter.count(record), len(images))
+            for row in range(len(read_members(path)))
+            for record, images in [reader.sample(path, row)]
+        ]
     finally:
         reader.close()
     return np.array(rows, np.int64).reshape(-1, 2).T
-
-
-def _count(members: Mapping[str, memoryview], counter: Counter) -> tuple[int, int]:
-    return counter.count(orjson.loads(members["json"])), len(members) - 1
 
 
 def _digest(name: str) -> str:

@@ -28,15 +28,20 @@ _CONSOLE = Console(stderr=True, highlight=False)
 class Log:
     """The log of one stage; a context manager."""
 
-    def __init__(self, folder: Path, ranks: Ranks, steps: int) -> None:
+    def __init__(self, folder: Path, ranks: Ranks, steps: int, done: int) -> None:
+        """`steps`: of the stage; `done`: those that the run goes on after."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._ranks, self._steps = folder, ranks, steps
+        self._folder, self._ranks, self._steps, self._done = folder, ranks, steps, done
         self._lines: TextIO | None = None
         self._board: SummaryWriter | None = None
         self._wandb: Any = None
         self._ids: TextIO | None = None
 
     def __enter__(self) -> Self:
+        if self._ranks.first:
+            for file in (self._folder / "log.jsonl", *self._folder.glob("ids-*.jsonl")):
+                _keep_steps(file, self._done)
+        self._ranks.wait()
         self._ids = (self._folder / f"ids-{self._ranks.rank}.jsonl").open("a", encoding="utf-8")
         if self._ranks.first:
             self._lines = (self._folder / "log.jsonl").open("a", encoding="utf-8")
@@ -72,10 +77,11 @@ class Log:
         _CONSOLE.print(text, style="yellow")
 
     def ids(self, step: int, batches: Sequence[MicroBatch]) -> None:
-        """Note which samples a step of this rank was made of, by a hash of their keys."""
+        """Note which samples a step, counted from 1, was made of on this rank."""
         assert self._ids is not None
-        keys = "\n".join(" ".join(row) for micro in batches for row in micro.keys)
-        line = {"step": step, "samples": xxhash.xxh3_128_hexdigest(keys.encode())}
+        rows = ("\n".join(row).encode() for micro in batches for row in micro.keys)
+        total = sum(xxhash.xxh3_128_intdigest(row) for row in rows) % 2**128
+        line = {"step": step, "samples": f"{total:032x}"}
         self._ids.write(json.dumps(line) + "\n")
         self._ids.flush()
 
@@ -99,3 +105,17 @@ class Log:
             f"{facts['tokens_a_second']:,.0f} tokens/s  {facts['images_a_second']:.1f} images/s  "
             f"padding {facts['padding']:.1%}  data {facts['waiting_for_data']:.1%}{mfu}"
         )
+
+
+def _keep_steps(file: Path, last: int) -> None:
+    """Drop the lines after a step, and one that a kill cut off."""
+    if not file.exists():
+        return
+    kept = []
+    for line in file.read_text(encoding="utf-8").splitlines(keepends=True):
+        if not line.endswith("\n") or json.loads(line)["step"] > last:
+            break
+        kept.append(line)
+    aside = file.with_suffix(".aside")
+    aside.write_text("".join(kept), encoding="utf-8")
+    aside.replace(file)

@@ -11,6 +11,7 @@ token more than another.
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from torch.distributed.tensor import DTensor
 
 from dsvl_data.outcome import UserError
 from model.checkpoint import write
-from model.config import ModelConfig, preset
+from model.config import ModelConfig
 from model.cost import BatchShape, step_flops
 from model.freeze import Stage, parameter_groups, set_stage
 from model.processor import IGNORED, PADDING, Batch, Processor
@@ -40,7 +41,7 @@ from train.parallel import Ranks, spread
 from train.plan import LANGUAGE
 from train.pool import PlanSettings
 from train.schedules import factor
-from train.settings import Stages, StageSettings, TrainRecipe, with_shares
+from train.settings import Stages, StageSettings, TrainRecipe, model_config, with_shares
 from train.stream import Loader, LoaderSettings, MicroBatch
 from train.weights import first_weights, stage_folder
 
@@ -84,7 +85,7 @@ class Trainer:
         """
         self._recipe, self._stage, self._ranks = recipe, stage, ranks
         self.settings = stages.of(stage)
-        self.config = preset(recipe.model)
+        self.config = model_config(recipe)
         self.processor = _processor(recipe, self.config)
         self.folder = stage_folder(recipe, stage)
         self.corpus = open_corpus(recipe, self.processor)
@@ -112,20 +113,26 @@ class Trainer:
             fused=ranks.device.type == "cuda",
         )
         self._trained = [p for p in self.model.parameters() if p.requires_grad]
+        _begin_moments(self.optimiser)
         state = None
         self.step = self._skipped = 0
         if last is not None:
             facts = self._checkpoints.load(last, self.model, self.optimiser)
             self.step, self._skipped, state = facts["step"], facts["skipped"], facts["loader"]
-        self.loader = Loader(
-            self.corpus,
-            self.processor,
-            self.plan,
-            LoaderSettings(self.settings.micro_rows, recipe.workers, recipe.ahead, recipe.broken),
-            rank=ranks.rank,
-            world=ranks.world,
-            state=state,
-        )
+        try:
+            self.loader = Loader(
+                self.corpus,
+                self.processor,
+                self.plan,
+                LoaderSettings(
+                    self.settings.micro_rows, recipe.workers, recipe.ahead, recipe.broken
+                ),
+                rank=ranks.rank,
+                world=ranks.world,
+                state=state,
+            )
+        except ValueError as error:
+            raise UserError(f"stage {stage}: {error}") from error
         self._recent: deque[float] = deque(maxlen=_MEAN_OF)
         self._stop = False
 
@@ -139,7 +146,7 @@ class Trainer:
             return final
         counts = _Counts()
         with (
-            Log(self.folder, self._ranks, self.settings.steps) as log,
+            Log(self.folder, self._ranks, self.settings.steps, self.step) as log,
             _signals(self._on_signal),
             closing(iter(self.loader)) as micros,
         ):
@@ -151,8 +158,8 @@ class Trainer:
                 counts.waited += time.perf_counter() - began
                 facts = self.train_step(batches, counts)
                 counts.seconds += time.perf_counter() - began
-                log.ids(self.step, batches)
                 self.step += 1
+                log.ids(self.step, batches)
                 if self.step % self._recipe.log_every == 0 or self.step == self.settings.steps:
                     log.line({**facts, **self._rates(counts)})
                     counts = _Counts()
@@ -337,9 +344,24 @@ class Trainer:
         return self._ranks.total([float(self._stop)])[0] > 0
 
 
+def _begin_moments(optimiser: torch.optim.AdamW) -> None:
+    """Make all moments, as the first gradient of each parameter would.
+
+    Steps of language alone give the adaptor no gradient; what a checkpoint must hold cannot depend
+    on which steps came before it.
+    """
+    for group in optimiser.param_groups:
+        for parameter in group["params"]:
+            optimiser.state[parameter] = {
+                "step": torch.zeros((), device=parameter.device if group["fused"] else "cpu"),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
+            }
+
+
 def open_corpus(recipe: TrainRecipe, processor: Processor) -> Corpus:
     """The recipe's corpora, with lengths by its tokenizer."""
-    name = f"{recipe.tokenizer} {recipe.model} {processor.config.image_tokens}"
+    name = f"{recipe.tokenizer} {processor.config.image_tokens}"
     counter = Counter(name, lambda record: count_tokens(record, processor))
     return Corpus(list(recipe.corpora), counter, Path(recipe.out) / "lengths")
 
@@ -425,7 +447,14 @@ def _memory(device: torch.device) -> float:
 
 @contextmanager
 def _signals(handler: Any) -> Iterator[None]:
-    """Let SIGTERM and SIGINT end the run between two steps."""
+    """Let SIGTERM and SIGINT end the run between two steps.
+
+    A worker of Ray trains in a thread, where nobody may handle signals: Ray ends it as it likes,
+    and the run goes on from the last checkpoint.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     before = {number: signal.signal(number, handler) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield

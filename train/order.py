@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -79,30 +80,37 @@ class Order:
 def permute(values: _Integers, size: int, key: int) -> _Integers:
     """Return where a permutation of 0 to `size` - 1, chosen by `key`, takes each of `values`."""
     half = max(1, ((size - 1).bit_length() + 1) // 2)
-    keys = [np.uint64(_mix(key, number, 0)) for number in range(_ROUNDS)]
-    left_out = np.arange(len(values))
-    result = values.astype(np.uint64)
-    while len(left_out):
-        result[left_out] = _feistel(result[left_out], half, keys)
-        left_out = left_out[result[left_out] >= size]
-    return result.astype(np.int64)
+    keys = np.array([_mix(key, number, 0) for number in range(_ROUNDS)], np.uint64)
+    return _walk(np.ascontiguousarray(values, np.int64), size, half, keys)
 
 
-def _feistel(
-    values: NDArray[np.uint64], half: int, keys: Sequence[np.uint64]
-) -> NDArray[np.uint64]:
-    mask, shift = np.uint64((1 << half) - 1), np.uint64(half)
-    left, right = values >> shift, values & mask
-    for key in keys:
-        left, right = right, left ^ (_scramble(right ^ key) & mask)
-    return (left << shift) | right
+@numba.njit(cache=True)
+def _walk(
+    values: _Integers, size: int, half: int, keys: NDArray[np.uint64]
+) -> _Integers:  # pragma: no cover - compiled
+    """The network again and again, for each value, until it lands below `size`."""
+    result = np.empty_like(values)
+    shift = np.uint64(half)
+    mask = (np.uint64(1) << shift) - np.uint64(1)
+    for place in range(len(values)):
+        value = np.uint64(values[place])
+        while True:
+            left, right = value >> shift, value & mask
+            for key in keys:
+                left, right = right, left ^ (_scramble(right ^ key) & mask)
+            value = (left << shift) | right
+            if value < np.uint64(size):
+                break
+        result[place] = np.int64(value)
+    return result
 
 
-def _scramble(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
+@numba.njit(cache=True)
+def _scramble(value: np.uint64) -> np.uint64:  # pragma: no cover - compiled
     """The finaliser of SplitMix64 (Steele, Lea and Flood 2014)."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
 
 
 def _mix(*numbers: int) -> int:

@@ -85,11 +85,10 @@ def _pack(
     # The samples that wait, oldest first.
     queue = np.empty(waiting, np.int64)
     queued, coming, placed, rows = 0, 0, 0, 0
-    words = (tokens >> 6) + 1
-    # reach[i]: the sums of tokens that some of the waiting samples with i images have together;
-    # by[i, sum]: the last sample of the first such choice.
-    reach = np.zeros((most_images + 1, words), np.uint64)
-    by = np.empty((most_images + 1, tokens + 1), np.int32)
+    # reach[n, i]: the sums of tokens that i images' worth of the first n usable samples of the
+    # queue can have together, a bit each; usable[n - 1]: where the n-th of them stands.
+    reach = np.empty((waiting, most_images + 1, (tokens >> 6) + 1), np.uint64)
+    usable = np.empty(waiting, np.int64)
     while True:
         while queued < waiting and coming < number:
             queue[queued] = coming
@@ -100,10 +99,10 @@ def _pack(
         first = queue[0]
         room = tokens - lengths[first]
         spare = most_images - images[first]
-        _reach(lengths, images, queue, queued, room, spare, reach, by)
+        seen = _reach(lengths, images, queue, queued, room, spare, reach, usable)
         best, best_images = 0, 0
         for i in range(spare + 1):
-            total = _highest(reach[i], room)
+            total = _highest(reach[seen, i], room)
             if total > best:
                 best, best_images = total, i
         # Walk back through the choice; the samples come out youngest first.
@@ -112,7 +111,10 @@ def _pack(
         placed += 1
         chosen = placed
         while best > 0:
-            slot = by[best_images, best]
+            # The oldest sample with which this sum could be had.
+            while seen and _has(reach[seen - 1, best_images], best):
+                seen -= 1
+            slot = usable[seen - 1]
             sample = queue[slot]
             members[placed] = sample
             placed += 1
@@ -142,56 +144,58 @@ def _reach(
     room: int,
     spare: int,
     reach: NDArray[np.uint64],
-    by: NDArray[np.int32],
-) -> None:  # pragma: no cover - compiled
-    """Find every sum up to `room` that waiting samples (but the first) have together."""
+    usable: NDArray[np.int64],
+) -> int:  # pragma: no cover - compiled
+    """Find every sum up to `room` that waiting samples (but the first) have together.
+
+    Fills `reach` and `usable`; returns how many samples that took. One sample moves all sums by
+    its length: a shift of the bits, which the processor does for several words at once.
+    """
     words = (room >> 6) + 1
-    reach[: spare + 1, :words] = 0
-    reach[0, 0] = 1
+    reach[0, : spare + 1, :words] = 0
+    reach[0, 0, 0] = 1
+    seen = 0
     for slot in range(1, queued):
         length, count = lengths[queue[slot]], images[queue[slot]]
         if length > room or count > spare:
             continue
+        usable[seen] = slot
+        seen += 1
         whole, part = length >> 6, np.uint64(length & 63)
-        # From the most images to the fewest, and from the highest sum to the lowest: no sample
-        # is then taken twice.
-        for i in range(spare - count, -1, -1):
-            for word in range(words - 1, whole - 1, -1):
-                new = reach[i, word - whole] << part
-                if part and word > whole:
-                    new |= reach[i, word - whole - 1] >> (np.uint64(64) - part)
-                new &= ~reach[i + count, word]
-                if not new:
-                    continue
-                reach[i + count, word] |= new
-                while new:
-                    lowest = new & (~new + np.uint64(1))
-                    total = (word << 6) + _bit(lowest)
-                    if total <= room:
-                        by[i + count, total] = slot
-                    new ^= lowest
-        # All that can be had is had: the later ones would not fill the row better.
+        rest = np.uint64(64) - part
         full = False
         for i in range(spare + 1):
-            full |= (reach[i, room >> 6] >> np.uint64(room & 63)) & np.uint64(1) != 0
+            now = reach[seen, i]
+            without = reach[seen - 1, i]
+            if i < count:
+                now[:words] = without[:words]
+                continue
+            before = reach[seen - 1, i - count]
+            now[:whole] = without[:whole]
+            now[whole] = without[whole] | before[0] << part
+            if part:
+                for word in range(whole + 1, words):
+                    moved = before[word - whole] << part | before[word - whole - 1] >> rest
+                    now[word] = without[word] | moved
+            else:
+                for word in range(whole + 1, words):
+                    now[word] = without[word] | before[word - whole]
+            full |= _has(now, room)
+        # All that can be had is had: the later ones would not fill the row better.
         if full:
-            return
+            break
+    return seen
 
 
 @numba.njit(cache=True)
 def _highest(sums: NDArray[np.uint64], room: int) -> int:  # pragma: no cover - compiled
     """The highest sum up to `room`."""
     for total in range(room, 0, -1):
-        if (sums[total >> 6] >> np.uint64(total & 63)) & np.uint64(1):
+        if _has(sums, total):
             return total
     return 0
 
 
 @numba.njit(cache=True)
-def _bit(power: np.uint64) -> int:  # pragma: no cover - compiled
-    """The exponent of a power of two."""
-    exponent = 0
-    for step in (32, 16, 8, 4, 2, 1):
-        if power >> np.uint64(exponent + step):
-            exponent += step
-    return exponent
+def _has(sums: NDArray[np.uint64], total: int) -> bool:  # pragma: no cover - compiled
+    return bool((sums[total >> 6] >> np.uint64(total & 63)) & np.uint64(1))

@@ -8,6 +8,7 @@ says why this serves for 7B, which the paper trained with pipeline parallelism.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -22,7 +23,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import (
 )
 from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from model.vlm import VisionLanguageModel
 
@@ -123,12 +124,17 @@ def spread(
         if half
         else MixedPrecisionPolicy()
     )
+    # What the towers and the adaptor give is never changed in place.
+    warnings.filterwarnings("ignore", "FSDP2-wrapped module .* returned a view", UserWarning)
     # The towers and the adaptor as units of their own: what comes in is then cast as they compute.
     for module in (*layers, model.low, model.high, model.adaptor, model):
         if module is not None:
             fully_shard(module, mesh=mesh, mp_policy=policy)
-    # The trainer divides by the tokens of the global batch: gradients are to be summed.
-    model.set_gradient_divide_factor(1.0)  # type: ignore[operator]  # fully_shard's method
+    # The trainer divides by the tokens of the global batch: gradients are to be summed. Each unit
+    # has a factor of its own.
+    for unit in model.modules():
+        if isinstance(unit, FSDPModule):
+            unit.set_gradient_divide_factor(1.0)
     model.to_empty(device=ranks.device)
     set_model_state_dict(
         model,

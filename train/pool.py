@@ -124,7 +124,7 @@ class _Pieces:
 
     def slots(self) -> list[Slot]:
         columns = (self.category, self.shard, self.row, self.start, self.tokens)
-        return [Slot(*values) for values in zip(*(c.tolist() for c in columns), strict=True)]
+        return list(map(Slot._make, zip(*(c.tolist() for c in columns), strict=True)))
 
 
 def _columns(pieces: _Pieces) -> tuple[_Integers, ...]:

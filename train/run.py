@@ -36,5 +36,3 @@ def train(
         return finals
     finally:
         leave(ranks)
-
-

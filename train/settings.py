@@ -7,17 +7,25 @@ size. Out: validated settings. What a recipe says of a stage (`stages:`) wins ov
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
-from pydantic import Field, ValidationError
+import yaml
+from pydantic import Field, TypeAdapter, ValidationError
 
 from dsvl_data.pipeline import PathOption, Settings
 from dsvl_data.recipe import RecipeError, load_settings
+from model.checkpoint import read_config
+from model.config import ConfigError, ModelConfig, preset
 from model.freeze import Stage
+from model.tensor_files import CheckpointError
 
 STAGES: tuple[Stage, ...] = (1, 2, 3)
 _PRESETS = Path(__file__).parent / "stages"
+#: The stages of each preset of a model.
+_SIZES = {"tiny": "tiny", "1.3b": "1.3b", "1.3b-hybrid": "1.3b", "7b": "7b"}
+_CONFIG: TypeAdapter[ModelConfig] = TypeAdapter(ModelConfig)
 
 
 class StageSettings(Settings):
@@ -73,7 +81,10 @@ class TrainRecipe(Settings):
     """A whole training."""
 
     name: str
-    model: Literal["tiny", "1.3b", "1.3b-hybrid", "7b"] = Field(description="a preset's name")
+    model: Annotated[str, PathOption(or_name=True, digested=False)] = Field(
+        description="a preset's name, a YAML file with the fields of a `ModelConfig`, or the "
+        "folder of a checkpoint (`./...`)"
+    )
     corpora: tuple[Annotated[str, PathOption(digested=False)], ...] = Field(
         min_length=1, description="output folders of `dsvl-data corpus build`"
     )
@@ -83,7 +94,7 @@ class TrainRecipe(Settings):
     )
     initial: Initial = Initial()
     preset: Literal["tiny", "1.3b", "7b"] | None = Field(
-        default=None, description="of the stages; none: by the model"
+        default=None, description="of the stages; none: by the model, when that is a preset too"
     )
     stages: dict[Literal["stage_1", "stage_2", "stage_3"], dict[str, Any]] = Field(
         default_factory=dict, description="what differs from the preset"
@@ -105,6 +116,12 @@ class TrainRecipe(Settings):
         default=0.0, ge=0, description="a loss so many times the mean of the last 100; 0: no limit"
     )
     most_skipped: int = Field(default=10, ge=0, description="skipped steps that end the run")
+    ray_workers: int = Field(
+        default=0, ge=0, description="ranks under --ray; 0: one for each GPU of the cluster, or one"
+    )
+    ray_failures: int = Field(
+        default=3, ge=0, description="lost workers or nodes under --ray after which the run goes on"
+    )
     workers: int = Field(default=2, ge=0, description="processes that read, for each rank")
     ahead: int = Field(default=2, gt=0, description="micro-batches that each reads ahead")
     broken: int = Field(default=100, ge=0, description="unreadable samples that end the run")
@@ -120,8 +137,13 @@ class TrainRecipe(Settings):
 def load(path: str | Path) -> tuple[TrainRecipe, Stages]:
     """Read a recipe and its stages. Raises `RecipeError` with file, line and key."""
     recipe = load_settings(path, TrainRecipe)
-    preset = recipe.preset or ("1.3b" if recipe.model.startswith("1.3b") else recipe.model)
-    stages = preset_stages(preset).model_dump()
+    size = recipe.preset or _SIZES.get(recipe.model)
+    if size is None:
+        raise RecipeError(
+            f"{path}: the model {recipe.model} has no stages of its own: say whose it takes, as "
+            f"`preset`: {', '.join(sorted(set(_SIZES.values())))}"
+        )
+    stages = preset_stages(size).model_dump()
     for name, changes in recipe.stages.items():
         stages[name] = {**stages[name], **changes}
     try:
@@ -132,6 +154,38 @@ def load(path: str | Path) -> tuple[TrainRecipe, Stages]:
         known = ", ".join(StageSettings.model_fields)
         hint = f"; the keys of a stage are: {known}" if first["type"] == "extra_forbidden" else ""
         raise RecipeError(f"{path}: {key}: {first['msg']}{hint}") from error
+
+
+def model_config(recipe: TrainRecipe) -> ModelConfig:
+    """The shapes of the recipe's model. Raises `RecipeError`."""
+    path = Path(recipe.model)
+    try:
+        if not path.is_absolute():
+            return preset(recipe.model)
+        if path.is_dir():
+            return read_config(path)
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        _refuse_unknown(ModelConfig, values, "")
+        return _CONFIG.validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise RecipeError(f"{path}: {key}: {first['msg']}") from error
+    except (OSError, yaml.YAMLError, ConfigError, CheckpointError, ValueError) as error:
+        raise RecipeError(f"model {recipe.model}: {error}") from error
+
+
+def _refuse_unknown(kind: type, values: object, above: str) -> None:
+    """Pydantic passes over what a dataclass does not know; a misspelt key must not go unseen."""
+    if not isinstance(values, Mapping):
+        return
+    hints = get_type_hints(kind)
+    for name, value in values.items():
+        if name not in hints:
+            raise ConfigError(f"unknown key {above}{name}; there are {', '.join(hints)}")
+        for part in (hints[name], *get_args(hints[name])):
+            if is_dataclass(part) and isinstance(part, type):
+                _refuse_unknown(part, value, f"{above}{name}.")
 
 
 def preset_stages(name: str) -> Stages:

@@ -19,10 +19,10 @@ from dataclasses import dataclass, replace
 from multiprocessing.context import BaseContext
 from typing import Any, NamedTuple
 
-import orjson
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from dsvl_data.outcome import UserError
 from model.processor import Batch, Example, Processor, collate
 from train.corpus import Corpus, Reader
 from train.encode import Encoded, blank, cut, encode
@@ -30,7 +30,7 @@ from train.plan import Planner
 from train.pool import PlanSettings, Row, Slot
 
 
-class TooManyBroken(RuntimeError):
+class TooManyBroken(UserError):
     """More samples than the limit could not be read; the message names the last ones."""
 
 
@@ -213,9 +213,8 @@ class _Rows(Dataset[MicroBatch]):
 
     def _read(self, path: str, slot: Slot) -> Encoded:
         try:
-            members = self._reader.fetch(path, slot.row)
-            record = orjson.loads(members.pop("json"))
-            return encode(record, members, self._processor)
+            record, images = self._reader.sample(path, slot.row)
+            return encode(record, images, self._processor)
         except (OSError, ValueError, KeyError, TypeError) as error:
             # Damage on a disk must not end a run of weeks: the plan knows how long it was.
             key = f"sample {slot.row} of {path}"
@@ -243,7 +242,8 @@ def _workers() -> BaseContext:
     would import for seconds.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    # First the package that says where this one lies: the server knows no other path than Python's.
+    context.set_forkserver_preload(["dsvl_data", __name__])
     return context
 
 
