@@ -31,6 +31,7 @@ import xxhash
 
 from dsvl_data import storage
 from dsvl_data.sample import Sample, from_json
+from dsvl_data.shards.foreign import Form
 from dsvl_data.shards.tar import Digest
 
 #: What one image costs the language model: 24 x 24 patches after the vision adaptor.
@@ -118,10 +119,14 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class Index:
-    """The index of one shard: its rows as a table of `SCHEMA`, and the digest of the tar."""
+    """The index of one shard: its rows as a table of `SCHEMA`, and the digest of the tar.
+
+    `form` says how to read the samples of a shard that we did not write; none: as ours.
+    """
 
     table: pa.Table
     digest: Digest
+    form: Form | None = None
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -150,20 +155,25 @@ def read_index(shard: str) -> Index:
             table = pq.read_table(source, use_threads=False)
             facts = json.loads((table.schema.metadata or {})[_DIGEST])
             digest = Digest(facts["bytes"], facts["xxh3"])
+            form = Form.model_validate(facts["form"]) if "form" in facts else None
             table = table.replace_schema_metadata(None).cast(SCHEMA)
         except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path} is no shard index: {error}") from error
-    return Index(table, digest)
+    return Index(table, digest, form)
 
 
 def encode_index(
-    entries: Sequence[Entry], offsets: Sequence[Sequence[int]], digest: Digest
+    entries: Sequence[Entry],
+    offsets: Sequence[Sequence[int]],
+    digest: Digest,
+    form: Form | None = None,
 ) -> bytes:
     """Return the index file of a shard; the same entries give the same bytes.
 
     `offsets` has, for each entry, where its members lie; the entries' own offsets are not read.
     """
-    facts = json.dumps({"bytes": digest.size, "xxh3": digest.xxh3}).encode()
+    said = {} if form is None else {"form": form.model_dump()}
+    facts = json.dumps({"bytes": digest.size, "xxh3": digest.xxh3, **said}).encode()
     columns = [
         pa.array([e.key for e in entries], pa.string()),
         pa.array([e.document for e in entries], pa.string()),

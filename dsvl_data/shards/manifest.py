@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 from dsvl_data import storage
 from dsvl_data.curate.mix import Amount, Mix
 from dsvl_data.pipeline import Settings
+from dsvl_data.shards.foreign import Form
 from dsvl_data.shards.index import IMAGE_TOKENS, Entry
 from dsvl_data.shards.plan import FORMAT, ShardSettings
 from dsvl_data.shards.tar import Digest
@@ -89,6 +90,9 @@ class Manifest(Settings):
     )
     total: Counts
     totals: Breakdown
+    form: Form | None = Field(
+        default=None, description="how samples of shards that others wrote are read; absent: ours"
+    )
     mix: Mix | None = Field(
         default=None, description="how much of each category a training draws; absent: nobody says"
     )
@@ -138,6 +142,7 @@ def make(
     settings: ShardSettings,
     tokenizer: str,
     mix: Mix | None = None,
+    form: Form | None = None,
 ) -> Manifest:
     """Put the manifest together; `recipe` is whatever the caller built from, as JSON values."""
     return Manifest(
@@ -151,6 +156,7 @@ def make(
         total=_total(totals),
         totals=totals,
         mix=mix,
+        form=form,
     )
 
 
@@ -174,8 +180,9 @@ def canonical(value: Any) -> bytes:
 
 def encode_manifest(manifest: Manifest) -> bytes:
     """Return the bytes of `manifest.json`."""
-    # Without a mix the manifest is the one that it always was.
-    values = manifest.model_dump(mode="json", exclude=None if manifest.mix else {"mix"})
+    # Without a mix, or a form, the manifest is the one that it always was.
+    absent = {name for name in ("mix", "form") if getattr(manifest, name) is None}
+    values = manifest.model_dump(mode="json", exclude=absent)
     return json.dumps(values, ensure_ascii=False, indent=1, sort_keys=True).encode() + b"\n"
 
 
