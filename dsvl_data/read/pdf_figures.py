@@ -44,13 +44,15 @@ class Region:
     """A box, `(x0, y0, x1, y1)` in points, and what is drawn in it.
 
     `pictures` counts its bitmaps and shadings, `rules` its thin straight lines, `drawings` the
-    rest. `inside` are the numbers of the lines of type that it shows.
+    rest. `levels` are the heights at which its horizontal rules lie. `inside` are the numbers of
+    the lines of type that it shows.
     """
 
     box: tuple[float, float, float, float]
     pictures: int = 0
     rules: int = 0
     drawings: int = 0
+    levels: list[float] = field(default_factory=list)
     inside: set[int] = field(default_factory=set)
 
     @property
@@ -139,6 +141,8 @@ def _region(members: Sequence[int], kinds: Sequence[str], drawn: Boxes) -> Regio
             region.pictures += 1
         elif min(box[2] - box[0], box[3] - box[1]) <= _THIN:
             region.rules += 1
+            if box[2] - box[0] > 2 * SMALLEST:
+                region.levels.append(float(box[1] + box[3]) / 2)
         else:
             region.drawings += 1
     return region
@@ -170,7 +174,8 @@ def _stacks(paths: Boxes, lines: Sequence[Line], body_size: float) -> list[Regio
                 and run[0] - 4 * body_size < caption.y1 < run[-1] + 4 * body_size
                 for caption in captions
             ):
-                stacks.append(Region((x0, run[0], x1, run[-1]), rules=max(3, len(run))))
+                box = (x0, run[0], x1, run[-1])
+                stacks.append(Region(box, rules=max(3, len(run)), levels=run))
             run = [height]
     return stacks
 

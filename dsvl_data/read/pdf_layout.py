@@ -9,9 +9,10 @@ is left out as a `LostBlock`; a table without a grid is a picture.
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import pymupdf
 
@@ -257,11 +258,7 @@ def _assign_captions(
 
     The nearest find each other first; a caption belongs to one region.
     """
-    found: list[set[int]] = []
-    for region in regions:
-        inside = (number for number in sorted(region.inside) if FLOAT.match(lines[number].text))
-        first = next(inside, None)
-        found.append(set() if first is None else {first})
+    found = [_caption_inside(region, lines, body) for region in regions]
     shown = set().union(*(region.inside for region in regions))
     pairs = []
     for caption in _captions(lines, shown, body):
@@ -285,26 +282,44 @@ def _assign_captions(
     return found
 
 
+def _caption_inside(region: Region, lines: Sequence[Line], body: Type) -> set[int]:
+    """The lines of a caption between a region's own rules: as far as lines fill their width."""
+    inside = sorted(region.inside)
+    first = next((i for i, n in enumerate(inside) if FLOAT.match(lines[n].text)), None)
+    if first is None:
+        return set()
+    caption = {inside[first]}
+    for number, following in pairwise(inside[first:]):
+        earlier, later = lines[number], lines[following]
+        filled = earlier.x1 > later.x1 - 2 * later.size
+        ruled = any(earlier.y1 - 2 < level < later.y0 + 2 for level in region.levels)
+        if not filled or ruled or abs(later.x0 - earlier.x0) > 2:
+            break
+        if not _is_next(earlier, later, body):
+            break
+        caption.add(following)
+    return caption
+
+
 def _captions(lines: Sequence[Line], shown: Collection[int], body: Type) -> Iterator[list[int]]:
     """The numbers of the lines of each caption of a page."""
-    number = 0
-    while number < len(lines):
-        starts = number not in shown and (
-            CAPTION.match(lines[number].text) or FLOAT.match(lines[number].text)
-        )
-        if not starts:
-            number += 1
+    # What a region shows may come between two lines of a caption in the order of reading.
+    free = deque(number for number in range(len(lines)) if number not in shown)
+    while free:
+        caption = [free.popleft()]
+        text = lines[caption[0]].text
+        if not (CAPTION.match(text) or FLOAT.match(text)):
             continue
-        caption = [number]
-        while (number := number + 1) < len(lines) and number not in shown:
-            earlier, later = lines[number - 1], lines[number]
-            drop = later.y1 - earlier.y1
-            near = -0.5 * body.size < drop < 1.25 * body.leading
-            alike = abs(later.size - earlier.size) < 0.25 * body.size
-            if not (near and alike and later.x0 < earlier.x1 + 4 * body.size):
-                break
-            caption.append(number)
+        while free and _is_next(lines[caption[-1]], lines[free[0]], body):
+            caption.append(free.popleft())
         yield caption
+
+
+def _is_next(earlier: Line, later: Line, body: Type) -> bool:
+    """Whether a line stands right below another, in type of about the same size."""
+    near = -0.5 * body.size < later.y1 - earlier.y1 < 1.25 * body.leading
+    alike = abs(later.size - earlier.size) < 0.25 * body.size
+    return near and alike and later.x0 < earlier.x1 + 4 * body.size
 
 
 def _captioned(block: Block, caption: str) -> Block:

@@ -214,3 +214,21 @@ def test_articles_typeset_by_tex_are_read_in_order_with_their_floats(name: str):
         int(h.split()[1]) for h in headings if h.startswith("## ") and h.split()[1].isdecimal()
     ]
     assert numbers == sorted(numbers)
+
+
+def test_captions_of_several_lines_are_whole_beside_and_within_what_they_name():
+    def read(name: str) -> list[str]:
+        blocks = read_pdf((TRUTH / name / "document.pdf").read_bytes())
+        return [block.caption for block in blocks if isinstance(block, PictureBlock)]
+
+    # Beside another table's cells, and between the rules of an algorithm.
+    assert "TABLE II WHAT A SECOND DEPENDS ON" in read("twocolumn")
+    algorithms = [caption for caption in read("listings") if caption.startswith("Algorithm")]
+    assert algorithms == [
+        "Algorithm 1: Binary search. The promise in the comment holds whenever the loop is "
+        "entered, and at its end it says what we want to know.",
+        "Algorithm 2: Merge sort, as the postmen would do it with two tables",
+        "Algorithm 3: A feasible order of tasks. Whatever is left in w at the end sits on a "
+        "circle of mutual needs, which is a fault of the menu and not of the cook.",
+        "Algorithm 4: Bloom’s filter",
+    ]
