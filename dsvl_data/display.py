@@ -6,6 +6,7 @@ In: the engine's and the shard builder's events. Out: text on a console. Nothing
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -180,6 +181,15 @@ def curation_reason_table(accounts: Mapping[str, Account]) -> Table | None:
         for reason, count in sorted(account.reasons.items()):
             table.add_row(name, reason, str(count))
     return table if table.row_count else None
+
+
+def masked_line(accounts: Mapping[str, Account]) -> str:
+    """Say what personal data is masked in the samples kept; empty when there is none."""
+    total: Counter[str] = Counter()
+    for account in accounts.values():
+        total.update(account.masked)
+    counts = ", ".join(f"{count} {kind}" for kind, count in sorted(total.items()))
+    return f"masked in the samples kept: {counts}" if counts else ""
 
 
 def mix_table(mix: Mix) -> Table:

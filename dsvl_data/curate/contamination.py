@@ -25,8 +25,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dsvl_data.curate import benchmarks, ngrams
 from dsvl_data.curate import contamination_index as indexes
-from dsvl_data.curate import ngrams
 from dsvl_data.curate.benchmarks import ContaminationRules
 from dsvl_data.curate.contamination_index import Index
 from dsvl_data.curate.image_hash import COLOUR, differences, fingerprint, reduced
@@ -105,6 +105,11 @@ class ContaminationScorer:
         ),
     }
     gpus: ClassVar[float] = 0
+
+    def check(self) -> None:
+        """See `Prepared`: the files, and the first record of each."""
+        for benchmark, path in benchmarks.files(self.rules.benchmarks):
+            next(benchmarks.items(benchmark, path), None)
 
     def prepare(self, out: str) -> None:
         """See `Prepared`."""

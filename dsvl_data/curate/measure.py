@@ -102,6 +102,15 @@ def all_scorers(out: str, settings: Curation, tokenizer: str | None) -> list[Sco
     return [Tokens(tokenizer), *found]
 
 
+def check(settings: Curation) -> None:
+    """Raise `UserError` for benchmarks and models that are not there, or not what they must be."""
+    chosen = scorers(settings)
+    for each in chosen:
+        if isinstance(each, Prepared):
+            each.check()
+    versions_of([each for each in chosen if not isinstance(each, Prepared)])
+
+
 def prepare(out: str, settings: Curation) -> None:
     """Make what scorers share, where it is not there yet: before `all_scorers` is called."""
     for each in scorers(settings):

@@ -57,6 +57,10 @@ class Prepared(Protocol):
     folder.
     """
 
+    def check(self) -> None:
+        """Raise `UserError` for what cannot be made, as far as can be seen without making it."""
+        ...
+
     def prepare(self, out: str) -> None:
         """Make it, unless it is there; called by the driver, before anything is measured."""
         ...

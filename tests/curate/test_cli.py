@@ -102,6 +102,37 @@ def test_build_status_and_explain_tell_of_curation(run: Run, recipe: Path) -> No
     assert "curation" not in manifest["recipe"]
 
 
+def test_personal_data_is_masked_and_counted(run: Run, recipe: Path) -> None:
+    (recipe.parent / "free/g.txt").write_text(f"{TALES[3]} Write to anna@harbour-office.net.\n")
+    recipe.write_text(RECIPE + "  pii: {}\n")
+    out = recipe.parent / "out"
+    code, shown, err = run("corpus", "build", recipe, "--out", out, "--executor", "local")
+    assert code == 0, err
+    assert "masked in the samples kept: 1 email" in shown
+    texts = b"".join(path.read_bytes() for path in (out / "shards").rglob("*.tar"))
+    assert b"[EMAIL]" in texts
+    assert b"anna@" not in texts
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("  contamination: {benchmarks: [{path: none.jsonl}]}\n", "no benchmark at"),
+        ("  contamination: {benchmarks: [{path: recipe.yaml}]}\n", "recipe.yaml:1: not JSON"),
+        ("  by_category: {text: {text: {model: {classifier: no.bin}}}}\n", "no.bin cannot be read"),
+    ],
+)
+def test_what_curation_lacks_is_told_before_any_work(
+    run: Run, recipe: Path, section: str, message: str
+) -> None:
+    recipe.write_text(RECIPE + section)
+    out = recipe.parent / "out"
+    code, _, err = run("corpus", "build", recipe, "--out", out, "--executor", "local")
+    assert code == 1
+    assert message in err
+    assert not out.exists()
+
+
 def test_a_build_that_is_killed_goes_on_to_the_same_end(run: Run, recipe: Path) -> None:
     whole, killed = recipe.parent / "whole", recipe.parent / "killed"
     assert run("corpus", "build", recipe, "--out", whole, "--executor", "local")[0] == 0
