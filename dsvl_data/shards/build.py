@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from dsvl_data import storage
 from dsvl_data.curate import mix as mixes
 from dsvl_data.curate import select
+from dsvl_data.curate.chosen import repeat
 from dsvl_data.curate.settings import Curation
 from dsvl_data.engine.tasks import Executor, Tasks
 from dsvl_data.pipeline import Settings
@@ -205,10 +206,10 @@ def _build_group(job: tuple[str, Group, ShardSettings, Curation | None]) -> tupl
     with _Spool(round(settings.memory_mb * _MB), scratch) as spool:
         for part in group.parts:
             path = storage.join(out, PARTS, part)
-            kept = None if curation is None else select.rows(out, part)
-            for samples in _read_samples(path, group.category, kept):
+            uses = None if curation is None else select.times(out, part)
+            for samples, times in _read_samples(path, group.category, uses):
                 if curation is not None:
-                    samples = select.mask(samples, curation)
+                    samples = repeat(select.mask(samples, curation), times)
                 tokens = counter.count([sample.text for sample in samples])
                 for sample, count in zip(samples, tokens, strict=True):
                     spool.add(encode(sample, count), part)
@@ -238,24 +239,25 @@ def _build_group(job: tuple[str, Group, ShardSettings, Curation | None]) -> tupl
 
 
 def _read_samples(
-    path: str, category: str, kept: NDArray[np.bool_] | None
-) -> Iterator[list[Sample]]:
-    """Yield a part's samples of one category, a batch at a time, without loading a row group.
+    path: str, category: str, uses: NDArray[np.int32] | None
+) -> Iterator[tuple[list[Sample], list[int]]]:
+    """Yield a part's samples of one category with how often each is used, a batch at a time.
 
-    `kept` says of each row whether it is wanted; None: all are.
+    No row group is loaded whole. `uses` says so of each row; None: all are used once.
     """
     done = 0
     try:
         with storage.open_input(path) as source:
             file = pq.ParquetFile(source, buffer_size=_READ_BUFFER, pre_buffer=False)
             for batch in file.iter_batches(batch_size=_ROWS, use_threads=False):
-                wanted = pc.equal(batch.column("category"), category)
-                if kept is not None:
-                    wanted = pc.and_(wanted, pa.array(kept[done : done + batch.num_rows]))
+                wanted = np.array(pc.equal(batch.column("category"), category), np.bool_)
+                times = wanted.astype(np.int32)
+                if uses is not None:
+                    times *= uses[done : done + batch.num_rows]
                 done += batch.num_rows
-                mine = batch.filter(wanted)
+                mine = batch.filter(pa.array(times > 0))
                 if mine.num_rows:
-                    yield list(from_batch(mine))
+                    yield list(from_batch(mine)), times[times > 0].tolist()
     except (OSError, pa.ArrowException) as error:
         raise ShardError(
             f"{path} cannot be read: {error}; remove it and run `dsvl-data corpus build` again"

@@ -87,3 +87,40 @@ def verify(
     )
     if not result.ok:
         raise UserError(f"{out} is damaged; what to do stands beside each problem above")
+
+
+@app.command()
+def index(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="folder of a WebDataset's tars")],
+    category: Annotated[
+        list[str],
+        typer.Option(metavar="[GLOB=]NAME", help="what the samples are; by shard, with globs"),
+    ],
+    text: Annotated[
+        str, typer.Option(metavar="MEMBER[:FIELD]", help="where the text stands: txt, json:caption")
+    ] = "txt",
+    text_first: Annotated[bool, typer.Option(help="the text stands before the images")] = False,
+    dataset: Annotated[str, typer.Option(help="the data set's name")] = "unknown",
+    language: Annotated[str, typer.Option(help="of the texts (en, zh, ...)")] = "und",
+    licence: Annotated[str, typer.Option(help="SPDX id")] = "unknown",
+    tokenizer: Annotated[
+        str | None, typer.Option(help="tokenizer.json, its folder, or a hub name; none: estimate")
+    ] = None,
+    workers: Annotated[int, typer.Option(help="processes", min=1)] = 1,
+) -> None:
+    """Give shards that others wrote an index and a manifest, so that the loader reads them."""
+    from dsvl_data.shards.adopt import Facts, index_folder
+    from dsvl_data.shards.foreign import Form
+
+    pairs = [(glob or "*", name) for glob, _, name in (c.rpartition("=") for c in category)]
+    form = Form(text=text, text_first=text_first)
+    facts = Facts(tuple(pairs), form, dataset, language, licence, tokenizer)
+    result = index_folder(folder, facts, workers=workers)
+    screen = console()
+    screen.print(
+        f"{result.shards} shards ({result.kept} as they were), {result.samples} samples, "
+        f"{result.images} images; left out: {sum(result.left_out.values())}",
+        highlight=False,
+    )
+    for reason, number in result.left_out.most_common():
+        screen.print(f"  {number} x {escape(reason)}", highlight=False)

@@ -14,11 +14,18 @@ import orjson
 from pydantic import Field
 
 from dsvl_data.pipeline import Settings
+from dsvl_data.sample import ImageFormat
 
 _Data = TypeVar("_Data", bytes, memoryview)
 
 #: Endings of members that are images, and the ending that a sample of ours gives the format.
-IMAGE_ENDINGS = {"jpg": "jpg", "jpeg": "jpg", "png": "png", "webp": "webp", "gif": "gif"}
+_ENDINGS: dict[str, ImageFormat] = {
+    "jpg": "jpg",
+    "jpeg": "jpg",
+    "png": "png",
+    "webp": "webp",
+    "gif": "gif",
+}
 
 
 class Form(Settings):
@@ -63,4 +70,9 @@ class Form(Settings):
 
 def is_image(member: str) -> bool:
     """Whether a member's name ends as an image's does."""
-    return member.rpartition(".")[2].lower() in IMAGE_ENDINGS
+    return member.rpartition(".")[2].lower() in _ENDINGS
+
+
+def image_format(member: str) -> ImageFormat:
+    """The format that an image's name tells."""
+    return _ENDINGS[member.rpartition(".")[2].lower()]

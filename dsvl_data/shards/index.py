@@ -30,8 +30,8 @@ import pyarrow.parquet as pq
 import xxhash
 
 from dsvl_data import storage
-from dsvl_data.sample import Sample, from_json
-from dsvl_data.shards.foreign import Form
+from dsvl_data.sample import Image, Origin, Provenance, Sample, Text, from_json
+from dsvl_data.shards.foreign import Form, image_format
 from dsvl_data.shards.tar import Digest
 
 #: What one image costs the language model: 24 x 24 patches after the vision adaptor.
@@ -208,8 +208,8 @@ def encode_index(
     return sink.getvalue()
 
 
-def read_sample(shard: str, entry: Entry) -> Sample:
-    """Fetch one sample of a shard by its byte range.
+def read_sample(shard: str, entry: Entry, form: Form | None = None) -> Sample:
+    """Fetch one sample of a shard by its byte range; `form` is the index's.
 
     Raises `OSError` when the shard cannot be read, `ValueError` when its bytes are not those
     that the index was written for.
@@ -223,6 +223,8 @@ def read_sample(shard: str, entry: Entry) -> Sample:
             f"{shard}: sample {entry.key} is not what the index describes; `dsvl-data shards "
             "verify` lists all damage"
         )
+    if form is not None:
+        return _foreign(entry, form, payloads)
     record = json.loads(bytes(payloads[0]))
     images = zip(entry.members[1:], payloads[1:], strict=True)
     return from_json(record, {member.name: bytes(payload) for member, payload in images})
@@ -234,6 +236,28 @@ def content_hash(payloads: Sequence[bytes | memoryview]) -> str:
     for payload in payloads:
         state.update(payload)
     return str(state.hexdigest())
+
+
+def _foreign(entry: Entry, form: Form, payloads: Sequence[memoryview]) -> Sample:
+    names = [member.name for member in entry.members]
+    record, images = form.read(entry.key, dict(zip(names, payloads, strict=True)))
+    sizes = dict(zip(images, entry.image_sizes, strict=True))
+    segments: list[Text | Image] = []
+    for part in record["segments"]:
+        if part["type"] == "text":
+            segments.append(Text(part["text"]))
+        else:
+            name = part["member"]
+            segments.append(Image(bytes(images[name]), image_format(name), *sizes[name]))
+    return Sample(
+        key=entry.key,
+        document=entry.document,
+        category=entry.category,
+        segments=tuple(segments),
+        language=entry.language,
+        source=Origin(entry.dataset, entry.key, entry.licence),
+        provenance=Provenance(entry.pipeline, "1"),
+    )
 
 
 def _nested(

@@ -61,10 +61,11 @@ def contact_sheet(out: str, *, count: int = 24, seed: int = 0) -> list[Picture]:
     found: dict[str, Sample] = {}
     for shard, keys in wanted.items():
         path = storage.join(out, shard)
-        for entry in read_index(path):
+        index = read_index(path)
+        for entry in index:
             if entry.key in keys:
                 try:
-                    found[entry.key] = read_sample(path, entry)
+                    found[entry.key] = read_sample(path, entry, index.form)
                 except (OSError, ValueError) as error:
                     raise ShardError(f"sample {entry.key} cannot be shown: {error}") from error
     return [

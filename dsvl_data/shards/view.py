@@ -120,9 +120,10 @@ def _samples(shards: Iterable[str], key: str | None = None) -> Iterator[tuple[st
     """Yield the samples of shards in their order, or those with `key`."""
     for shard in shards:
         try:
-            for entry in read_index(shard):
+            index = read_index(shard)
+            for entry in index:
                 if key is None or entry.key == key:
-                    yield shard, read_sample(shard, entry)
+                    yield shard, read_sample(shard, entry, index.form)
         except (OSError, ValueError) as error:
             raise ShardError(f"{shard} cannot be read: {error}") from error
 
