@@ -15,7 +15,7 @@ from __future__ import annotations
 import html
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from lxml import etree
@@ -47,6 +47,9 @@ _UNSEEN_MATH = frozenset(("annotation", "annotation-xml", "mphantom"))
 _RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff]")
 #: What a line is not broken in: letters and digits but those of Chinese and Japanese.
 _UNBROKEN = re.compile("[^\\s\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uffef]+")
+#: Letters of a word that any line of any template has room for, five lists deep. A browser that
+#: may break words anywhere lays lines out in twice the time, so only what needs it is allowed it.
+_WORD_FITS = 14
 _BULLETS = ("•", "–", "·")
 _ALPHABETS = {
     "bold": "BOLD",
@@ -220,7 +223,7 @@ class _Builder:
             self._cells.append(self._position)
         outer = self._direction
         self._direction = attributes.get("dir", outer)
-        self._html.append(self._open(tag, attributes, _table_style(element, tag)))
+        self._html.append(self._open(tag, attributes, _style(element, tag)))
         if tag == "pre" and (element.text or "").startswith("\n"):
             self._html.append("\n")  # a parser swallows the first one
         if tag == "aside" and attributes.get("data-label"):
@@ -267,7 +270,7 @@ class _Builder:
                 number += 1
             attributes = _attributes(item)
             child = Node("li", {**attributes, "marker": marker}, self._position)
-            self._html.append(self._open("li", attributes))
+            self._html.append(self._open("li", attributes, _style(item, "li")))
             self._pending = marker
             self._content(item, child, depth + 1)
             self._flush_marker(child)
@@ -376,15 +379,33 @@ def _tag(tag: str, attributes: Mapping[str, str]) -> str:
     return f"<{tag}{written}>"
 
 
-def _table_style(element: etree._Element, tag: str) -> str:
-    """What the style sheet cannot know of a table: its columns, and each cell's longest word."""
+def _style(element: etree._Element, tag: str) -> str:
+    """What the style sheet cannot know: a table's columns, a cell's longest word, a long word."""
     if tag == "table":
         return f"--cells:{max((len(row) for row in element.iter('tr')), default=1)}"
     if tag in ("td", "th"):
-        text = "".join(str(part) for part in element.itertext())
-        words = text.split() if text.isascii() else _UNBROKEN.findall(text)
-        return f"--word:{min(max(map(len, words), default=0), 40)}"
+        return f"--word:{min(_longest_word(map(str, element.itertext())), 40)}"
+    if tag in ("p", "li", "dt", "dd", "blockquote", "aside", "figcaption"):
+        # Code may be broken anyway, and a block inside says for itself.
+        return "overflow-wrap:anywhere" if _longest_word(_own_text(element)) > _WORD_FITS else ""
     return ""
+
+
+def _own_text(element: etree._Element) -> Iterator[str]:
+    """The text of a paragraph's own lines; a space where code or a block is."""
+    yield element.text or ""
+    for child in element:
+        if child.tag in _INLINE and child.tag not in ("code", "math"):
+            yield from _own_text(child)
+        else:
+            yield " "
+        yield child.tail or ""
+
+
+def _longest_word(parts: Iterable[str]) -> int:
+    text = "".join(parts)
+    words = text.split() if text.isascii() else _UNBROKEN.findall(text)
+    return max(map(len, words), default=0)
 
 
 def _styled(text: str, variant: str | None) -> str:
