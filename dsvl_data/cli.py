@@ -68,7 +68,17 @@ app.add_typer(
 
 
 class _EvaluateGroup(_TaxonomyGroup):
-    """The same for comparing models' answers."""
+    """The same for comparing models' answers, and for scoring a model, in the trainer's room."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return ["model", *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name != "model":
+            return super().get_command(ctx, cmd_name)
+        from train.commands import evaluate
+
+        return typer.main.get_command(evaluate)
 
     def _room(self) -> typer.core.TyperGroup:
         from taxonomy.commands_evaluate import app as room
@@ -80,7 +90,7 @@ class _EvaluateGroup(_TaxonomyGroup):
 
 app.add_typer(
     typer.Typer(
-        help="Compare models' answers: by a model, by people.",
+        help="Score models: by perplexities, by another model, by people.",
         cls=_EvaluateGroup,
         no_args_is_help=True,
     ),

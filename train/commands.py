@@ -1,16 +1,32 @@
-"""`dsvl-data train`: a recipe in, trained stages out; what the command line asks of this room.
+"""`dsvl-data train` and `dsvl-data evaluate model`: what the command line asks of this room.
 
-Imported only when the command runs. The same command works under `torchrun --no-python`, whose
-environment says which rank each process is.
+In: a recipe, or a checkpoint and a set. Out: trained stages, or scores. Imported only when one of
+the commands runs. `train` works under `torchrun --no-python` too, whose environment says which
+rank each process is.
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Annotated
 
+import torch
+import typer
+
+from dsvl_data.console import console
 from dsvl_data.outcome import UserError
+from model.checkpoint import load, read_config
+from model.config import ConfigError
 from model.freeze import Stage
+from model.processor import Processor
+from model.tensor_files import CheckpointError
+from model.tokenizer import load_tokenizer
+from train.evaluate import Evaluation
+from train.evaluation_sets import EvaluationSet, Form
 from train.settings import STAGES
+
+evaluate = typer.Typer()
 
 
 def train_command(recipe: Path, stage: int | None, after: int | None, *, ray: bool) -> None:
@@ -34,3 +50,51 @@ def _stage(number: int) -> Stage:
         if stage == number:
             return stage
     raise UserError(f"there is no stage {number}; there are {', '.join(map(str, STAGES))}")
+
+
+@evaluate.command("model")
+def evaluate_model(
+    checkpoint: Annotated[Path, typer.Argument(help="folder of a model, official or exported")],
+    path: Annotated[str, typer.Argument(metavar="SET", help="file or folder of the set")],
+    form: Annotated[Form, typer.Option(help="whose form the set has; lines: JSON lines")],
+    images: Annotated[str, typer.Option(metavar="DIR", help="where images' paths start")] = "",
+    split: Annotated[str, typer.Option(help="of ScienceQA: train, val, test")] = "",
+    limit: Annotated[int, typer.Option(help="so many questions, evenly spread", min=0)] = 0,
+    rows: Annotated[int, typer.Option(help="rows at a time", min=1)] = 8,
+    tokenizer: Annotated[
+        str, typer.Option(help="bytes, a folder or a Hub name; the checkpoint's own by default")
+    ] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="machine-readable output")] = False,
+) -> None:
+    """Score a model by the perplexities of given answers, or texts in bits per byte."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    given = EvaluationSet(
+        name=Path(path).stem, form=form, path=path, images=images, split=split, limit=limit
+    )
+    try:
+        processor = Processor(
+            read_config(checkpoint), load_tokenizer(tokenizer or _own(checkpoint))
+        )
+        evaluation = Evaluation(given, processor)
+        dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+        score = evaluation.score(load(checkpoint, device=device, dtype=dtype), rows=rows)
+    except (CheckpointError, ConfigError, ValueError) as error:
+        raise UserError(str(error)) from error
+    if as_json:
+        typer.echo(json.dumps(score.to_json(), indent=2, ensure_ascii=False))
+        return
+    screen = console()
+    said = [f"{score.name}: {score.metric} {score.value:.4f} of {score.items:,}"]
+    for name, (right, asked) in sorted(score.categories.items()):
+        if name:
+            said.append(f"  {name}: {right} of {asked}")
+    if score.skipped:
+        first = next(iter(score.skipped.items()))
+        said.append(f"{len(score.skipped)} not asked; the first, {first[0]}: {first[1]}")
+    for line in said:
+        screen.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _own(checkpoint: Path) -> str:
+    """The tokenizer beside a checkpoint; the bytes of a model that was trained without one."""
+    return str(checkpoint) if (checkpoint / "tokenizer_config.json").exists() else "bytes"

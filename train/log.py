@@ -19,6 +19,7 @@ import xxhash
 from rich.console import Console
 from torch.utils.tensorboard.writer import SummaryWriter
 
+from train.evaluate import Score
 from train.parallel import Ranks
 from train.stream import MicroBatch
 
@@ -39,7 +40,7 @@ class Log:
 
     def __enter__(self) -> Self:
         if self._ranks.first:
-            for file in (self._folder / "log.jsonl", *self._folder.glob("ids-*.jsonl")):
+            for file in self._folder.glob("*.jsonl"):
                 _keep_steps(file, self._done)
         self._ranks.wait()
         self._ids = (self._folder / f"ids-{self._ranks.rank}.jsonl").open("a", encoding="utf-8")
@@ -84,6 +85,18 @@ class Log:
         line = {"step": step, "samples": f"{total:032x}"}
         self._ids.write(json.dumps(line) + "\n")
         self._ids.flush()
+
+    def score(self, step: int, score: Score) -> None:
+        """What an evaluation of the model after a step gave, in `scores.jsonl`."""
+        if not self._ranks.first:
+            return
+        assert self._board is not None
+        with (self._folder / "scores.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **score.to_json()}) + "\n")
+        self._board.add_scalar(f"evaluation/{score.name}", score.value, step)
+        if self._wandb is not None:
+            self._wandb.log({f"evaluation/{score.name}": score.value}, step=step)
+        self.say(f"step {step:>6}/{self._steps}  {score.name}: {score.metric} {score.value:.4f}")
 
     def line(self, facts: Mapping[str, Any]) -> None:
         """A line of figures."""

@@ -35,6 +35,7 @@ from model.vlm import Loss, VisionLanguageModel
 from train.checkpoints import Checkpoints, whole_parameters
 from train.corpus import Corpus, Counter
 from train.encode import count_tokens
+from train.evaluate import Evaluation
 from train.log import Log
 from train.mixing import WarmUp
 from train.parallel import Ranks, spread
@@ -133,6 +134,7 @@ class Trainer:
             )
         except ValueError as error:
             raise UserError(f"stage {stage}: {error}") from error
+        self._evaluations = [Evaluation(given, self.processor) for given in recipe.evaluate]
         self._recent: deque[float] = deque(maxlen=_MEAN_OF)
         self._stop = False
 
@@ -163,6 +165,9 @@ class Trainer:
                 if self.step % self._recipe.log_every == 0 or self.step == self.settings.steps:
                     log.line({**facts, **self._rates(counts)})
                     counts = _Counts()
+                last = self.step == self.settings.steps
+                if last or self.step % self._recipe.evaluate_every == 0:
+                    self._evaluate(log)
                 stop = self._stopping()
                 if stop or self.step % self._recipe.checkpoint_every == 0:
                     self._save()
@@ -331,6 +336,11 @@ class Trainer:
         for name, epochs in self.loader.epochs.items():
             rates[f"epochs/{name}"] = round(epochs, 3)
         return rates
+
+    def _evaluate(self, log: Log) -> None:
+        for evaluation in self._evaluations:
+            score = evaluation.score(self.model, rows=self.settings.micro_rows)
+            log.score(self.step, score)
 
     def _save(self) -> None:
         facts = {"step": self.step, "skipped": self._skipped, "loader": self.loader.state}

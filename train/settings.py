@@ -20,6 +20,7 @@ from model.checkpoint import read_config
 from model.config import ConfigError, ModelConfig, preset
 from model.freeze import Stage
 from model.tensor_files import CheckpointError
+from train.evaluation_sets import EvaluationSet
 
 STAGES: tuple[Stage, ...] = (1, 2, 3)
 _PRESETS = Path(__file__).parent / "stages"
@@ -129,6 +130,10 @@ class TrainRecipe(Settings):
     checkpoint_every: int = Field(default=1000, gt=0)
     keep: int = Field(default=2, gt=0, description="checkpoints of a stage that stay")
     log_every: int = Field(default=10, gt=0)
+    evaluate: tuple[EvaluationSet, ...] = Field(
+        default=(), description="small sets that the model is scored on as it is trained"
+    )
+    evaluate_every: int = Field(default=1000, gt=0, description="steps; and after the last one")
     peak_tflops: float | None = Field(
         default=None, gt=0, description="of a device, for MFU; none: known for common GPUs"
     )
