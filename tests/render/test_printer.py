@@ -64,6 +64,22 @@ def test_every_word_is_on_the_page_that_shows_it(
     assert all(page.score == 1.0 for page in pages)
 
 
+@pytest.mark.parametrize("name", sorted(TEMPLATES))
+def test_words_of_any_length_stay_inside_the_page(printer: Printer, name: str) -> None:
+    """The widest letters, four lists deep: a word that no line has room for is broken."""
+    words = " ".join("W" * length for length in (5, 13, 14, 15, 30, 80))
+    glued = "<strong>" + "W" * 9 + "</strong>" + "W" * 9
+    inner = f"<p>{words} {glued}</p>"
+    for _ in range(4):
+        inner = f"<ul><li>{words}{inner}</li></ul>"
+    body = article(f"<h2>{words}</h2><p>{words} {glued} and more.</p>{inner}")
+
+    pages = pages_of(printer, body, name)
+
+    assert failures(pages) == []
+    assert sum(p.characters - p.margin_characters for p in pages) == len(build_flow(body).text)
+
+
 def test_head_and_number_are_said_first_and_last(printer: Printer) -> None:
     [page] = pages_of(printer, article("<p>Plain words here.</p>"), "a5_novel", header="My *book*")
     assert page.text == "My \\*book\\*\n\nPlain words here.\n\n1"
