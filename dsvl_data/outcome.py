@@ -87,6 +87,7 @@ class Reason(Enum):
         "shares a run of words or an image with a benchmark that the recipe names",
     )
     TEXT_TOO_SHORT = (Outcome.FILTERED, "fewer characters than the recipe asks for")
+    NOT_CHOSEN = (Outcome.FILTERED, "a conversation that the recipe's mix does not name")
 
     # Duplicates: as good as another sample, which is kept and named.
     DUPLICATE_PAIR = (Outcome.DUPLICATE, "the text and the images of another sample")

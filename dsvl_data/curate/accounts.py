@@ -3,7 +3,7 @@
     in = kept + filtered + duplicate + pending        for each pipeline, in samples
 
 `in` is what the footers of the parts say, the rest what stands in the decisions, and the samples
-kept are those that the manifest has, when the shards are built.
+kept, each as often as a mix uses it, are those that the manifest has, when the shards are built.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ import pyarrow.parquet as pq
 
 from dsvl_data import storage
 from dsvl_data.curate import stored
+from dsvl_data.curate.chosen import chosen
+from dsvl_data.curate.decide import rules_digest
 from dsvl_data.curate.settings import Curation
 from dsvl_data.outcome import Outcome
 from dsvl_data.shards.manifest import NAME as MANIFEST
@@ -32,13 +34,17 @@ SETTINGS = "settings.json"
 class Account:
     """One pipeline's samples by outcome and reason; `problems` says where it does not balance.
 
-    `masked` counts by kind the personal data that the samples kept had.
+    `uses` counts the samples kept as often as they are used, `missed` how many of the uses that a
+    mix asks for are not, since curation leaves their conversations out; `masked` by kind the
+    personal data that the samples kept had.
     """
 
     samples: int = 0
     pending: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    uses: int = 0
+    missed: int = 0
     text_tokens: int = 0
     masked: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
@@ -51,6 +57,8 @@ class Account:
             "filtered": self.outcomes[Outcome.FILTERED.value],
             "duplicate": self.outcomes[Outcome.DUPLICATE.value],
             "pending": self.pending,
+            "uses": self.uses,
+            "missed_uses": self.missed,
             "kept_text_tokens": self.text_tokens,
             "reasons": dict(sorted(self.reasons.items())),
             "masked": dict(sorted(self.masked.items())),
@@ -79,10 +87,13 @@ def accounts(out: str, *, with_shards: bool = True) -> dict[str, Account]:
     `with_shards` compares the shards too, which are cut only after the decisions. Pending is what
     was not decided, or by other rules than the recipe's: a build was cut short.
     """
-    rules = stored.digest(read_settings(out).judging())
+    settings = read_settings(out)
+    mix = chosen(out, settings)
+    rules = rules_digest(settings, mix)
     found: dict[str, Account] = {}
+    named = 0
     for name in list_parts(out):
-        _add(out, name, rules, found.setdefault(name.partition("/")[0], Account()))
+        named += _add(out, name, rules, found.setdefault(name.partition("/")[0], Account()))
     for account in found.values():
         known = sum(
             account.outcomes[outcome.value]
@@ -94,33 +105,39 @@ def accounts(out: str, *, with_shards: bool = True) -> dict[str, Account]:
                 f"{account.pending}"
             )
     pending = any(account.pending for account in found.values())
+    if mix is not None and found and not pending and named != (listed := mix.count()):
+        next(iter(found.values())).problems.append(
+            f"{mix.place} names {listed} conversations, and {named} of them are here: it was made "
+            "of other parts; run `dsvl-data taxonomy classify` and `balance` again, then build"
+        )
     if with_shards and found and not pending and storage.exists(storage.join(out, MANIFEST)):
-        kept = sum(account.outcomes[Outcome.KEPT.value] for account in found.values())
+        uses = sum(account.uses for account in found.values())
         held = read_manifest(out).total.samples
-        if held != kept:
+        if held != uses:
             next(iter(found.values())).problems.append(
-                f"{kept} samples are kept in all, {held} are in the shards: these were cut from "
+                f"{uses} samples are kept in all, {held} are in the shards: these were cut from "
                 "other decisions; run `dsvl-data corpus build` again"
             )
     return found
 
 
-def _add(out: str, name: str, rules: str, account: Account) -> None:
+def _add(out: str, name: str, rules: str, account: Account) -> int:
+    """Add a part to an account; returns how many of its conversations the mix names."""
     path = storage.join(out, PARTS, name)
     try:
         with storage.open_input(path) as source:
             samples = pq.read_metadata(source).num_rows
     except (OSError, pa.ArrowException) as error:
         account.problems.append(f"{name}: its part cannot be read: {error}")
-        return
+        return 0
     account.samples += samples
     place = stored.path(out, stored.DECISIONS, name)
     note = stored.note(place)
     if note.get("rules") != rules:
         account.pending += samples
-        return
+        return 0
     account.masked.update(note["masked"])
-    table = stored.read(place, ["outcome", "reason", "text_tokens"])
+    table = stored.read(place, ["outcome", "reason", "times", "text_tokens"])
     if table.num_rows != samples:
         account.problems.append(f"{name}: {samples} samples, {table.num_rows} decisions")
     for column, tally in (("outcome", account.outcomes), ("reason", account.reasons)):
@@ -129,3 +146,7 @@ def _add(out: str, name: str, rules: str, account: Account) -> None:
                 tally[item["values"]] += item["counts"]
     kept = table.filter(pc.equal(table.column("outcome"), Outcome.KEPT.value))
     account.text_tokens += pc.sum(kept.column("text_tokens")).as_py() or 0
+    account.uses += pc.sum(kept.column("times")).as_py() or 0
+    named: dict[str, int] = note["named"]
+    account.missed += named.get("uses", 0) - named.get("served", 0)
+    return named.get("conversations", 0)

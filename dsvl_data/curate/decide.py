@@ -2,9 +2,11 @@
 
     DIR/curation/decisions/<pipeline>/part-*.parquet    a row a sample, in the part's order:
         key, document, category, outcome (kept, filtered, duplicate), reason, detail,
-        of (the key of the sample that a duplicate is represented by), text_tokens, images
+        of (the key of the sample that a duplicate is represented by), times (how often it stands
+        in the shards: 0 unless kept, 1 unless a mix wants more), text_tokens, images
 
-The rules come first, in the order of `criteria.py`; then duplicates, among those that pass.
+The rules come first, in the order of `criteria.py`; then duplicates, among those that pass; then
+the mix (`chosen.py`), among what is left, so that a new mix changes no election.
 """
 
 from __future__ import annotations
@@ -20,11 +22,13 @@ import xxhash
 from numpy.typing import NDArray
 
 from dsvl_data.curate import measure, stored
+from dsvl_data.curate.chosen import Chosen
 from dsvl_data.curate.elect import REASONS, Election, Losers, losers
 from dsvl_data.curate.judge import failures, sentence
 from dsvl_data.curate.masking import PiiScorer
 from dsvl_data.curate.measure import TEXT_TOKENS, Measured
-from dsvl_data.outcome import Outcome
+from dsvl_data.curate.settings import Curation
+from dsvl_data.outcome import Outcome, Reason
 
 SCHEMA = pa.schema(
     [
@@ -35,12 +39,13 @@ SCHEMA = pa.schema(
         ("reason", pa.string()),  # null when kept
         ("detail", pa.string()),
         ("of", pa.string()),  # null but for duplicates
+        ("times", pa.int32()),
         (TEXT_TOKENS, pa.int64()),
         ("images", pa.int32()),
     ]
 )
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +56,29 @@ class Decided:
     outcomes: dict[str, int]
 
 
-def decide(job: tuple[Election, int]) -> list[Decided]:
+def rules_digest(settings: Curation, chosen: Chosen | None) -> str:
+    """Return what changes with anything that can change a decision, parts apart."""
+    return stored.digest(settings.judging()) + (chosen.fingerprint if chosen else "")
+
+
+def decide(job: tuple[Election, Chosen | None, int]) -> list[Decided]:
     """Decide on the parts of a slice, as far as it is not done."""
-    election, number = job
+    election, chosen, number = job
     places = [
         stored.path(election.out, stored.DECISIONS, part.name) for part in election.slices[number]
     ]
     notes = [stored.note(place) for place in places]
-    made = stored.digest(_FORMAT, election.fingerprint)
+    made = stored.digest(_FORMAT, election.fingerprint, chosen and chosen.fingerprint)
     stale = [i for i, note in enumerate(notes) if note.get("fingerprint") != made]
     if stale:
         lost = losers(election, number)
+        times = {} if chosen is None else chosen.times(_keys(election, number, stale))
         for i in stale:
             part = election.slices[number][i]
-            table = _decisions(election, part, lost[i])
+            table = _decisions(election, part, lost[i], times.get(part.name))
             notes[i] = _note(election, table, part, made)
+            notes[i]["rules"] = rules_digest(election.settings, chosen)
+            notes[i]["named"] = _named(table, chosen, times.get(part.name))
             stored.write(places[i], table, notes[i])
     return [
         Decided(part.name, note["outcomes"])
@@ -73,7 +86,31 @@ def decide(job: tuple[Election, int]) -> list[Decided]:
     ]
 
 
-def _decisions(election: Election, part: Measured, lost: Losers) -> pa.Table:
+def _keys(election: Election, number: int, positions: list[int]) -> dict[str, pa.Table]:
+    parts = [election.slices[number][i] for i in positions]
+    return {part.name: measure.read(election.out, part.name, ["key", "category"]) for part in parts}
+
+
+def _named(
+    table: pa.Table, chosen: Chosen | None, times: NDArray[np.int32] | None
+) -> dict[str, int]:
+    """Count what a mix names of a part: conversations, their uses, and those that are served."""
+    if chosen is None or times is None:
+        return {}
+    mine = np.asarray(
+        pc.is_in(table.column("category"), pa.array(chosen.categories, pa.string())), np.bool_
+    )
+    wanted, served = times[mine], np.asarray(table.column("times"))[mine]
+    return {
+        "conversations": int((wanted > 0).sum()),
+        "uses": int(wanted.sum()),
+        "served": int(served.sum()),
+    }
+
+
+def _decisions(
+    election: Election, part: Measured, lost: Losers, wanted: NDArray[np.int32] | None
+) -> pa.Table:
     measures = measure.read(election.out, part.name)
     rows = measures.num_rows
     outcomes = [Outcome.KEPT.value] * rows
@@ -90,6 +127,11 @@ def _decisions(election: Election, part: Measured, lost: Losers) -> pa.Table:
         outcomes[row] = REASONS[kind].outcome.value
         reasons[row] = str(REASONS[kind])
         of[row] = representative
+    kept = np.array([outcome == Outcome.KEPT.value for outcome in outcomes], np.bool_)
+    times = kept.astype(np.int32) if wanted is None else np.where(kept, wanted, 0)
+    for row in np.flatnonzero(kept & (times == 0)).tolist():
+        outcomes[row] = Reason.NOT_CHOSEN.outcome.value
+        reasons[row] = str(Reason.NOT_CHOSEN)
     columns = [
         measures.column("key"),
         measures.column("document"),
@@ -98,6 +140,7 @@ def _decisions(election: Election, part: Measured, lost: Losers) -> pa.Table:
         pa.array(reasons, pa.string()),
         pa.array(details, pa.string()),
         pa.array(of, pa.string()),
+        pa.array(times, pa.int32()),
         measures.column(TEXT_TOKENS),
         measures.column("images"),
     ]
@@ -107,18 +150,23 @@ def _decisions(election: Election, part: Measured, lost: Losers) -> pa.Table:
 def _note(election: Election, table: pa.Table, part: Measured, made: str) -> dict[str, Any]:
     """What those who read the decisions need before they read them."""
     kept = np.array(pc.equal(table.column("outcome"), Outcome.KEPT.value), np.bool_)
-    counts, selections = {}, {}
+    times = np.asarray(table.column("times"))
+    counts, uses, selections = {}, {}, {}
     for category in sorted(pc.unique(table.column("category")).to_pylist()):
-        mine = kept[np.array(pc.equal(table.column("category"), category), np.bool_)]
-        selections[category] = xxhash.xxh3_128_hexdigest(np.packbits(mine).tobytes())
+        rows = np.array(pc.equal(table.column("category"), category), np.bool_)
+        mine, used = kept[rows], times[rows]
+        # A mix that repeats nothing selects as any other rule does.
+        repeats = used.astype("<i4").tobytes() if (used > 1).any() else b""
+        selections[category] = xxhash.xxh3_128_hexdigest(np.packbits(mine).tobytes() + repeats)
         if mine.any():
             counts[category] = int(mine.sum())
+            uses[category] = int(used.sum())
     return {
         "fingerprint": made,
         "part": part.part,
-        "rules": stored.digest(election.settings.judging()),
         "outcomes": dict(sorted(Counter(table.column("outcome").to_pylist()).items())),
         "kept": counts,
+        "uses": uses,
         "selections": selections,
         "masked": _masked(election, part, kept),
     }

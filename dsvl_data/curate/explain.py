@@ -34,9 +34,10 @@ def add_curation(out: str, records: Sequence[dict[str, Any]]) -> None:
 def explain(out: str, part: str, keys: Collection[str]) -> dict[str, dict[str, Any]]:
     """Return what curation knows of samples of one part (`ebooks/part-00000.parquet`), by key.
 
-    Each record has `outcome`, `reason`, `detail`; `of`, who represents a duplicate, and
-    `represented_by` where that one lost in its turn; `represents`, the duplicates that it stands
-    for; `measures`; and `rules`, each with its score, value and threshold and whether it passes.
+    Each record has `outcome`, `reason`, `detail`; `times`, how often it stands in the shards; `of`,
+    who represents a duplicate, and `represented_by` where that one lost in its turn; `represents`,
+    the duplicates that it stands for; `measures`; and `rules`, each with its score, value and
+    threshold and whether it passes.
     """
     if not stored.note(stored.path(out, stored.DECISIONS, part)):
         return {}
@@ -47,7 +48,7 @@ def explain(out: str, part: str, keys: Collection[str]) -> dict[str, dict[str, A
     for row in positions.tolist():
         decision = decisions.slice(row, 1).to_pylist()[0]
         measures = measure.read(out, part).slice(row, 1)
-        record = {name: decision[name] for name in ("outcome", "reason", "detail", "of")}
+        record = {name: decision[name] for name in ("outcome", "reason", "detail", "of", "times")}
         record["represented_by"] = _last(out, decision["of"])
         record["represents"] = {
             str(elect.REASONS[kind]): {"samples": len(others), "keys": others[:_STANDS_FOR]}

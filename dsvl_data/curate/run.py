@@ -3,7 +3,7 @@
     measure   each part: scores and hashes (measure.py)
     cluster   the corpus: near-duplicates by hashes and signatures (near_image.py, near_text.py)
     elect     the corpus: of those that are the same, who is kept (elect.py)
-    decide    each part: rules and elections (decide.py)
+    decide    each part: rules, elections and the mix (decide.py)
 
 Every step keeps what it made beside the parts, with a fingerprint of what it was made from; so
 it can be killed anywhere, and the same call goes on. A threshold that changes makes measures and
@@ -24,6 +24,7 @@ from typing import Any
 
 from dsvl_data import storage
 from dsvl_data.curate import (
+    chosen,
     contamination_report,
     decide,
     elect,
@@ -66,7 +67,8 @@ def curate(
 
     `tokenizer` is that of the shards. The decisions depend on the parts, the settings and the
     scorers' versions; not on executor, workers or crashes. Raises `CurationError` for parts that
-    cannot be read, `OSError` when the store fails.
+    cannot be read, or a mix that is asked for and not there (all else is done then); `OSError`
+    when the store fails.
     """
     if not storage.exists(storage.join(out, PARTS)):
         raise CurationError(f"{out} has no parts to curate; run `dsvl-data corpus build` first")
@@ -95,13 +97,16 @@ def curate(
                 _drain(tasks, elect.send, sending, f"send {kind}", tell)
                 electing = [(election, kind, prefix) for prefix in range(election.prefixes)]
                 _drain(tasks, elect.elect, electing, f"elect {kind}", tell)
-        deciding = [(election, number) for number in range(len(election.slices))]
+        mix = chosen.chosen(out, settings)
+        deciding = [(election, mix, number) for number in range(len(election.slices))]
         _drain(tasks, decide.decide, deciding, "decide", tell)
         contamination_report.write(out, settings, parts, tasks)
     _sweep(out, election, parts)
     found = accounts(out, with_shards=False)
     report = {"pipelines": {name: account.to_json() for name, account in found.items()}}
     write_if_new(_place(out, REPORT), encode(report))
+    # Only now: with the decisions there, a mix is made of what curation keeps.
+    chosen.require(out, settings)
     return found
 
 

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dsvl_data.curate import stored
@@ -19,23 +18,26 @@ from dsvl_data.curate.masking import fingerprint
 from dsvl_data.curate.pii import mask_sample
 from dsvl_data.curate.settings import Curation
 from dsvl_data.curate.stored import CurationError
-from dsvl_data.outcome import Outcome
 from dsvl_data.sample import Sample
 from dsvl_data.shards.plan import Part
 
 
 def narrow(out: str, part: Part, settings: Curation) -> Part:
-    """Return a part with only what is kept; `CurationError` when nothing was decided of it."""
+    """Return a part with only what is kept, as often as it is used.
+
+    Raises `CurationError` when nothing was decided of it.
+    """
     note = stored.note(stored.path(out, stored.DECISIONS, part.name))
     if note.get("part") != part.fingerprint:
         raise CurationError(
             f"{part.name} changed since it was curated; run `dsvl-data corpus build` again"
         )
     kept: dict[str, int] = note["kept"]
+    uses: dict[str, int] = note["uses"]
     selections = {
         category: digest
         for category, digest in note["selections"].items()
-        if kept.get(category) != part.categories[category]
+        if not kept.get(category) == uses.get(category) == part.categories[category]
     }
     if settings.pii is not None:
         masking = fingerprint(settings.pii)
@@ -43,8 +45,8 @@ def narrow(out: str, part: Part, settings: Curation) -> Part:
             selections[category] = selections.get(category, "") + masking
     return replace(
         part,
-        categories=kept,
-        bytes=part.bytes * sum(kept.values()) // max(1, sum(part.categories.values())),
+        categories=uses,
+        bytes=part.bytes * sum(uses.values()) // max(1, sum(part.categories.values())),
         selections=selections,
     )
 
@@ -56,7 +58,7 @@ def mask(samples: Sequence[Sample], settings: Curation) -> list[Sample]:
     return [mask_sample(sample, settings.pii)[0] for sample in samples]
 
 
-def rows(out: str, name: str) -> NDArray[np.bool_]:
-    """Say for each sample of a part, in order, whether it is kept."""
-    outcomes = stored.read(stored.path(out, stored.DECISIONS, name), ["outcome"]).column("outcome")
-    return np.array(pc.equal(outcomes, Outcome.KEPT.value), np.bool_)
+def times(out: str, name: str) -> NDArray[np.int32]:
+    """Say for each sample of a part, in order, how often it gets into the shards."""
+    column = stored.read(stored.path(out, stored.DECISIONS, name), ["times"]).column("times")
+    return np.asarray(column, np.int32)

@@ -17,7 +17,7 @@ from dsvl_data.curate.image_settings import ImageRules, NearImageRules
 from dsvl_data.curate.mix import MixRules
 from dsvl_data.curate.pii import PiiRules
 from dsvl_data.curate.quality_settings import GarbageRules, ModelRules, QualityRules
-from dsvl_data.pipeline import Settings
+from dsvl_data.pipeline import PathOption, Settings
 
 Category: TypeAlias = Literal[
     "interleaved",
@@ -136,6 +136,22 @@ class DuplicateRules(Settings):
     )
 
 
+class ChosenRules(Settings):
+    """Which conversations are used, and how often: those of a mix; see `chosen.py`."""
+
+    table: Annotated[str | None, PathOption()] = Field(
+        default=None,
+        description="Parquet with key and times; none: what `dsvl-data taxonomy balance` wrote "
+        "into the output folder",
+    )
+    categories: tuple[Category, ...] = Field(
+        default=("sft_inhouse", "sft_general", "sft_table_chart", "sft_web_code"),
+        description="of which samples only those are used that the mix names. Instructions "
+        "without an image (sft_text) are of no use case unless `taxonomy classify --text-only` "
+        "gave them one, and stay as they are unless named here",
+    )
+
+
 class CategoryRules(Settings):
     """The rules by which samples of one category are judged."""
 
@@ -154,6 +170,7 @@ class Curation(Settings):
     duplicates: DuplicateRules | None = None
     rights: RightsRules | None = None
     contamination: ContaminationRules | None = None
+    chosen: ChosenRules | None = None
     mix: MixRules | None = None
     by_category: dict[Category, CategoryRules] = Field(
         default_factory=dict,
@@ -173,8 +190,8 @@ class Curation(Settings):
         return [*self.by_category.values(), self.rules_for("")]
 
     def judging(self) -> dict[str, Any]:
-        """Return, as JSON values, what can change which samples are kept."""
-        return self.model_dump(mode="json", exclude={"pii", "mix"})
+        """Return, as JSON values, what can change which samples are kept, but for the mix."""
+        return self.model_dump(mode="json", exclude={"pii", "mix", "chosen"})
 
     @model_validator(mode="before")
     @classmethod
