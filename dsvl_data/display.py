@@ -19,7 +19,7 @@ from rich.table import Table
 
 from dsvl_data.curate.mix import HEAD, Mix, rows
 from dsvl_data.engine import events
-from dsvl_data.engine.ledger import Balance
+from dsvl_data.engine.ledger import Balance, Share
 from dsvl_data.shards import build
 
 if TYPE_CHECKING:
@@ -132,14 +132,14 @@ class RunDisplay:
 
 
 def balance_table(balances: Mapping[str, Balance]) -> Table:
-    """One row a pipeline: where its documents ended, and what they gave."""
+    """One row a pipeline, and one a data set where it reads several: where documents ended."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     columns = ("in", "kept", "filtered", "duplicate", "quarantined", "pending", "samples")
     table.add_column("documents of")
     for column in columns:
         table.add_column(column, justify="right")
-    for name, balance in balances.items():
-        form = balance.to_json()
+    for name, account in _with_datasets(balances):
+        form = account.to_json()
         table.add_row(name, *(str(form[column]) for column in columns))
     return table
 
@@ -151,11 +151,20 @@ def reason_table(balances: Mapping[str, Balance]) -> Table | None:
     table.add_column("reason")
     table.add_column("documents", justify="right")
     table.add_column("items", justify="right")
-    for name, balance in balances.items():
-        documents, items = balance.counts.reasons, balance.counts.item_reasons
+    for name, account in _with_datasets(balances):
+        documents, items = account.counts.reasons, account.counts.item_reasons
         for reason in sorted({*documents, *items}):
             table.add_row(name, reason, str(documents[reason]), str(items[reason]))
     return table if table.row_count else None
+
+
+def _with_datasets(balances: Mapping[str, Balance]) -> Iterator[tuple[str, Share]]:
+    """Yield each pipeline's account and, where it reads several data sets, theirs."""
+    for name, balance in balances.items():
+        yield name, balance
+        if len(balance.datasets) > 1:
+            for dataset, share in balance.datasets.items():
+                yield f"  {escape(dataset)}", share
 
 
 def curation_table(accounts: Mapping[str, Account]) -> Table:

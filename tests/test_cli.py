@@ -108,6 +108,41 @@ def test_a_corpus_is_built_counted_explained_and_verified(run: Run, recipe: Path
     assert [path.name for path in images.iterdir()] == [f"{sample['key']}.0.png"]
 
 
+def test_each_data_set_of_a_pipeline_has_its_counts(run: Run, tmp_path: Path) -> None:
+    for name in ("rivers", "hills"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.txt").write_text(f"Of {name} much is said, in many words. " * 9)
+    (tmp_path / "rivers" / "b.txt").write_text(" ")
+    recipe = tmp_path / "recipe.yaml"
+    inputs = "".join(
+        f"      - {{path: {name}, dataset: '{name}: [old]', licence: MIT}}\n"
+        for name in ("rivers", "hills")
+    )
+    recipe.write_text(f"name: small\npipelines:\n  text:\n    inputs:\n{inputs}")
+    out = build(run, recipe)
+
+    def status(expected: int) -> dict[str, dict[str, object]]:
+        code, text, _ = run("corpus", "status", out, "--json")
+        assert code == expected
+        account = json.loads(text)["pipelines"]["text"]
+        shares = account["datasets"]
+        for number in ("in", "kept", "filtered", "quarantined", "pending", "samples"):
+            assert sum(share[number] for share in shares.values()) == account[number]
+        return shares
+
+    shares = status(0)
+    assert list(shares) == ["hills: [old]", "rivers: [old]"]
+    assert [share["kept"] for share in shares.values()] == [1, 1]
+    assert shares["rivers: [old]"]["reasons"] == {"empty_document": 1}
+    shown = [line.split() for line in run("corpus", "status", out)[1].splitlines()]
+    assert ["rivers:", "[old]", "2", "1"] in [line[:4] for line in shown]
+    assert ["rivers:", "[old]", "empty_document", "1", "0"] in shown
+
+    for file in (out / "ledger" / "text").iterdir():
+        file.unlink()
+    assert [share["pending"] for share in status(1).values()] == [1, 2]
+
+
 def test_the_same_command_again_changes_nothing(run: Run, recipe: Path) -> None:
     out = build(run, recipe)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.tar")}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -165,19 +165,12 @@ def count(rows: pa.Table) -> Counts:
 
 
 @dataclass(frozen=True)
-class Balance:
-    """One pipeline's account, from its plan, its ledger and its parts.
-
-    `problems` says where it does not hold; empty when all is well. `done` and `partitions`
-    count partitions. `counts.outcomes` has no pending documents: they have no ledger rows.
-    """
+class Share:
+    """What became of some documents. `counts` has none that are pending: they have no rows."""
 
     documents: int
     pending: int
-    partitions: int
-    done: int
     counts: Counts
-    problems: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that `status --json` prints."""
@@ -201,6 +194,27 @@ class Balance:
         }
 
 
+@dataclass(frozen=True)
+class Balance(Share):
+    """One pipeline's account, from its plan, its ledger and its parts.
+
+    `problems` says where it does not hold; empty when all is well. `done` and `partitions`
+    count partitions. `datasets` are the shares of its data sets by name, in all this account.
+    """
+
+    partitions: int
+    done: int
+    datasets: Mapping[str, Share]
+    problems: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that `status --json` prints."""
+        form = super().to_json()
+        if len(self.datasets) > 1:
+            form["datasets"] = {name: share.to_json() for name, share in self.datasets.items()}
+        return form
+
+
 def balances(out: str) -> dict[str, Balance]:
     """Return the account of every pipeline of an output folder, by name.
 
@@ -218,15 +232,18 @@ def balance(plan: Plan) -> Balance:
     done = plan.done()
     counts = Counts()
     problems: list[str] = []
-    columns = ("document", "outcome", "reason", "samples", "images", "drops")
-    pending = 0
+    columns = ("document", "uri", "outcome", "reason", "samples", "images", "drops")
+    pending: Counter[str] = Counter()
+    of_dataset: dict[str, Counts] = {}
     for partition in range(plan.partitions):
         if partition not in done:
-            pending += plan.size_of(partition)
+            pending.update(plan.datasets(partition))
             continue
         rows = read(plan.ledger_path(partition), columns)
         here = count(rows)
         counts.add(here)
+        for name, some in _by_dataset(rows).items():
+            of_dataset.setdefault(name, Counts()).add(some)
         where = f"partition {partition}"
         if rows.column("document").to_pylist() != plan.ids(partition):
             problems.append(
@@ -246,12 +263,36 @@ def balance(plan: Plan) -> Balance:
                     f"{where}: {held} samples in the part, {here.samples} by the ledger"
                 )
     known = sum(counts.outcomes[outcome.value] for outcome in Outcome)
-    if known + pending != plan.documents:
+    if known + pending.total() != plan.documents:
         problems.append(
             f"in {plan.documents} is not kept + filtered + duplicate + quarantined {known} "
-            f"+ pending {pending}"
+            f"+ pending {pending.total()}"
         )
-    return Balance(plan.documents, pending, plan.partitions, len(done), counts, tuple(problems))
+    datasets = {
+        name: Share(found.documents + pending[name], pending[name], found)
+        for name in sorted({*of_dataset, *pending})
+        for found in (of_dataset.get(name, Counts()),)
+    }
+    return Balance(
+        plan.documents,
+        pending.total(),
+        counts,
+        partitions=plan.partitions,
+        done=len(done),
+        datasets=datasets,
+        problems=tuple(problems),
+    )
+
+
+def _by_dataset(rows: pa.Table) -> dict[str, Counts]:
+    """Count a ledger table by data set: what stands before the URI in a document's id."""
+    ids, uris = rows.column("document").to_pylist(), rows.column("uri").to_pylist()
+    names = [document[: -len(uri) - 1] for document, uri in zip(ids, uris, strict=True)]
+    different = dict.fromkeys(names)
+    if len(different) == 1:
+        return {names[0]: count(rows)}
+    column = pa.array(names, pa.string())
+    return {name: count(rows.filter(pc.equal(column, name))) for name in different}
 
 
 def explain(out: str, name: str) -> list[dict[str, Any]]:

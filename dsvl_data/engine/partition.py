@@ -88,6 +88,11 @@ class Plan:
         datasets, uris = table.column("dataset").to_pylist(), table.column("uri").to_pylist()
         return [f"{dataset}:{uri}" for dataset, uri in zip(datasets, uris, strict=True)]
 
+    def datasets(self, partition: int) -> list[str]:
+        """Return the data sets of a partition's documents, in order."""
+        names: list[str] = self._read(partition, ["dataset"]).column("dataset").to_pylist()
+        return names
+
     def _read(self, partition: int, columns: list[str] | None = None) -> pa.Table:
         path = _refs_path(_folder(self.out, self.job.name), partition // _FILE_PARTITIONS)
         version = f"{self.fingerprint['located']}/{self.partition_size}"
