@@ -1,16 +1,20 @@
-# Two commands matter: `make corpus` builds a corpus, `make test` proves the tree.
-# Both set up all they need; a second call finds everything in place.
+# Three commands matter: `make corpus` builds a corpus, `make train` trains a model on it, `make test`
+# proves the tree. All set up all they need; a second call finds everything in place.
 
 PYTHON ?= python3
 RECIPE ?= pipelines/recipes/default.yaml
 OUT ?= out/corpus
+TRAIN ?= train/recipes/tiny.yaml
 ARGS ?=
 BIN := .venv/bin
 
-.PHONY: corpus test lint bench setup clean
+.PHONY: corpus train test lint bench setup clean
 
 corpus: setup
 	$(BIN)/dsvl-data corpus build $(RECIPE) --out $(OUT) $(ARGS)
+
+train: setup
+	$(BIN)/dsvl-data train $(TRAIN) $(ARGS)
 
 test: setup
 	$(BIN)/pytest $(ARGS)

@@ -8,6 +8,7 @@ rank each process is.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -41,8 +42,17 @@ def train_command(recipe: Path, stage: int | None, after: int | None, *, ray: bo
         from train.run import train
 
         finals = train(recipe, stages, after=begin)
-    for number, final in zip(stages, finals, strict=True):
-        print(f"stage {number}: {final}")
+    if os.environ.get("RANK", "0") == "0":
+        for number, final in zip(stages, finals, strict=True):
+            first, last = _ends(final.parent / "log.jsonl")
+            typer.echo(f"stage {number}: loss {first:.3f} at first, {last:.3f} at last: {final}")
+
+
+def _ends(log: Path) -> tuple[float, float]:
+    """Means of the losses in the first and in the last fifth of a log's lines."""
+    lines = [json.loads(line)["loss"] for line in log.read_text(encoding="utf-8").splitlines()]
+    some = max(1, len(lines) // 5)
+    return sum(lines[:some]) / some, sum(lines[-some:]) / some
 
 
 def _stage(number: int) -> Stage:

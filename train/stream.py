@@ -66,16 +66,18 @@ class MicroBatch:
 
 @dataclass(frozen=True, slots=True)
 class LoaderSettings:
-    """How a rank reads. None of it changes what is read.
+    """How a rank reads. None of it changes which samples are read.
 
     `micro_rows` rows make a micro-batch; `workers` processes read `ahead` micro-batches each (0:
-    in this process). More than `broken` samples that cannot be read end the run.
+    in this process). More than `broken` samples that cannot be read end the run. `draft` decodes
+    large JPEGs faster, to slightly other pixels (see `train.encode.encode`).
     """
 
     micro_rows: int
     workers: int = 0
     ahead: int = 2
     broken: int = 100
+    draft: bool = False
 
 
 class Loader:
@@ -139,7 +141,7 @@ class Loader:
             yield micro
 
     def _batches(self) -> Iterator[MicroBatch]:
-        dataset = _Rows(self._processor, self._plan)
+        dataset = _Rows(self._processor, self._plan, draft=self._settings.draft)
         if not self._settings.workers:
             for request in self._requests():
                 yield dataset[request]
@@ -173,8 +175,9 @@ class Loader:
 class _Rows(Dataset[MicroBatch]):
     """Makes micro-batches of requests; constructed once, used in each worker."""
 
-    def __init__(self, processor: Processor, plan: PlanSettings) -> None:
+    def __init__(self, processor: Processor, plan: PlanSettings, *, draft: bool) -> None:
         self._processor = processor
+        self._draft = draft
         self._plan = plan
         self._reader = Reader()
         #: The sample read last: the parts of a long text follow each other.
@@ -214,7 +217,7 @@ class _Rows(Dataset[MicroBatch]):
     def _read(self, path: str, slot: Slot) -> Encoded:
         try:
             record, images = self._reader.sample(path, slot.row)
-            return encode(record, images, self._processor)
+            return encode(record, images, self._processor, draft=self._draft)
         except (OSError, ValueError, KeyError, TypeError) as error:
             # Damage on a disk must not end a run of weeks: the plan knows how long it was.
             key = f"sample {slot.row} of {path}"
