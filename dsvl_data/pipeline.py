@@ -185,6 +185,7 @@ class Document:
         details: Mapping[str, str] | None = None,
         scores: Mapping[str, float] | None = None,
         extras: Mapping[str, str] | None = None,
+        taxonomy: str | None = None,
     ) -> Sample:
         """Make the sample at `position` of this document; its key follows from both."""
         return Sample(
@@ -196,6 +197,7 @@ class Document:
             source=Origin(self.ref.dataset, self.ref.uri, self.ref.licence),
             provenance=Provenance(self.pipeline, self.version, details or {}),
             scores=scores or {},
+            taxonomy=taxonomy,
             extras=extras or {},
         )
 

@@ -302,6 +302,7 @@ class PublishedConverter:
                     details={**one.details, **item.details},
                     scores=scores,
                     extras={name: _storable(text) for name, text in item.extras.items()},
+                    taxonomy=item.taxonomy,
                 )
                 position += 1
 

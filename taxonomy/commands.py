@@ -18,7 +18,7 @@ from rich.tree import Tree
 
 from dsvl_data.console import console
 from dsvl_data.outcome import UserError
-from taxonomy import commands_mix
+from taxonomy import commands_mix, commands_prompts
 from taxonomy.accuracy import ALL, LEVELS, Accuracy, measure, read_examples
 from taxonomy.classify import THRESHOLD, Classifier, Conversation, Summary, classify_parts
 from taxonomy.tree import Node, Taxonomy, load_taxonomy
@@ -33,6 +33,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="machine-readable outpu
 _SHOWN_ROWS = 15
 
 commands_mix.register(app)
+app.command()(commands_prompts.prompts)
 
 
 @app.command()

@@ -58,7 +58,7 @@ class Item:
     """The segments of one sample, in order.
 
     `language` is an ISO 639 code; empty: it is identified from the text. `extras` carries text
-    that belongs to the sample and is not trained on.
+    that belongs to the sample and is not trained on. `taxonomy` is as `Sample` has it.
     """
 
     segments: Sequence[Segment]
@@ -66,6 +66,7 @@ class Item:
     scores: Mapping[str, float] = field(default_factory=dict)
     extras: Mapping[str, str] = field(default_factory=dict)
     details: Mapping[str, str] = field(default_factory=dict)
+    taxonomy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

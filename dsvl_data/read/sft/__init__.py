@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from dsvl_data.read.published.reader import Reader
-from dsvl_data.read.sft import chats, described, llava, questions
+from dsvl_data.read.sft import answers, chats, described, llava, questions
 
-_GROUPS = (llava.READERS, described.READERS, questions.READERS, chats.READERS)
+_GROUPS = (llava.READERS, described.READERS, questions.READERS, chats.READERS, answers.READERS)
 
 
 def _join() -> dict[str, Reader]:
