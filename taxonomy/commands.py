@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +34,7 @@ TaxonomyOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="machine-readable output")]
 _SHOWN_ROWS = 15
+_LOG_SECONDS = 10.0
 
 commands_mix.register(app)
 app.command()(commands_prompts.prompts)
@@ -152,7 +156,15 @@ def classify(
     elif endpoint is None and not as_json:
         _print_accuracy("on the taxonomy's own prompts, each left out once", trained.held_out)
     if out is not None:
-        summary = classify_parts(out, tree, classifier, text_only=text_only, tokenizer=tokenizer)
+        with _progress() as progress:
+            summary = classify_parts(
+                out,
+                tree,
+                classifier,
+                text_only=text_only,
+                tokenizer=tokenizer,
+                progress=progress,
+            )
         said["summary"] = summary.to_json()
         if not as_json:
             _print_summary(out, summary)
@@ -229,6 +241,33 @@ def _print_accuracy(where: str, found: Accuracy) -> None:
         if row is not None:
             matrix.add_row(true, *(str(row.get(name, 0) or "·") for name in names))
     screen.print(matrix)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[Summary], None]]:
+    """Show how far classifying is, on stderr: a live line, or one now and then in a log."""
+    screen = console(stderr=True)
+    started = told = time.monotonic()
+
+    def line(summary: Summary) -> str:
+        rate = summary.conversations / max(1e-9, time.monotonic() - started)
+        return (
+            f"classify: {summary.conversations} conversations ({summary.labelled} labelled) in "
+            f"{summary.parts} parts, {rate:.0f}/s"
+        )
+
+    if screen.is_terminal:
+        with screen.status("classify") as status:
+            yield lambda summary: status.update(line(summary))
+        return
+
+    def log(summary: Summary) -> None:
+        nonlocal told
+        if time.monotonic() - told >= _LOG_SECONDS:
+            told = time.monotonic()
+            screen.print(line(summary), highlight=False, soft_wrap=True)
+
+    yield log
 
 
 def _print_summary(out: str, summary: Summary) -> None:

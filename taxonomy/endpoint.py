@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,10 +21,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from dsvl_data.outcome import UserError
 from taxonomy.classify import THRESHOLD, Conversation, Label
+from taxonomy.endpoint_client import (
+    Again,
+    ChatServer,
+    OutOfBudget,
+    Refused,
+    Spending,
+    Unreadable,
+)
 from taxonomy.tree import Taxonomy
 
 _log = logging.getLogger(__name__)
@@ -34,9 +39,6 @@ _log = logging.getLogger(__name__)
 FORMAT = 1
 #: Of a conversation: characters of its questions, and how many questions.
 _CHARACTERS, _QUESTIONS = 1500, 8
-#: Of an answer: more bytes than any list of labels has.
-_MOST_BYTES = 1 << 20
-_LONGEST_WAIT = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +63,13 @@ class EndpointSettings:
 
 
 @dataclass
-class Spent:
-    """What was spent, and what went wrong. `tokens` are the server's, or a guess where silent."""
+class Spent(Spending):
+    """What was spent, and what went wrong."""
 
-    requests: int = 0
-    tokens: int = 0
-    cached: int = 0
-    retries: int = 0
     malformed: int = 0
     unknown_labels: int = 0
     failed: int = 0
     out_of_budget: int = 0
-
-
-class _Malformed(Exception):
-    """An answer that is no JSON of the form that was asked for."""
-
-
-class _OutOfBudget(Exception):
-    """Another request would go over the budget."""
 
 
 class EndpointClassifier:
@@ -94,14 +84,21 @@ class EndpointClassifier:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """`cache` is a folder; `sleep` waits between tries."""
-        if not settings.url.startswith(("http://", "https://")):
-            raise UserError(f"the endpoint {settings.url!r} must begin with http:// or https://")
         self.taxonomy = taxonomy
         self.settings = settings
         self.threshold = threshold
         self.spent = Spent()
-        self._sleep = sleep
-        self._lock = threading.Lock()
+        self._server = ChatServer(
+            settings.url,
+            settings.api_key,
+            self.spent,
+            timeout=settings.timeout,
+            tries=settings.attempts,
+            wait=settings.first_wait,
+            most_requests=settings.max_requests,
+            most_tokens=settings.max_tokens,
+            sleep=sleep,
+        )
         self._cache = _Cache(cache / f"{self._asked_as}.jsonl")
         self._leaves = {leaf.id: taxonomy.text_path(leaf.id) for leaf in taxonomy.leaves()}
 
@@ -154,15 +151,15 @@ class EndpointClassifier:
         """Ask once about a batch, keep the good answers, and return whom they leave open."""
         try:
             answers = self._answers([said for _, said in batch])
-        except _OutOfBudget:
+        except OutOfBudget:
             self._count("out_of_budget", len(batch))
             reasons.update((key, "budget") for key, _ in batch)
             return []
-        except _Malformed:
+        except Unreadable:
             self._count("malformed")
             reasons.update((key, "malformed answer") for key, _ in batch)
             return list(batch)
-        except requests.RequestException as error:
+        except Again as error:
             self._count("failed")
             _log.warning("a request failed for good: %s", error)
             reasons.update((key, "request") for key, _ in batch)
@@ -180,7 +177,7 @@ class EndpointClassifier:
         return rest
 
     def _answers(self, conversations: Sequence[Conversation]) -> Mapping[str, Any]:
-        """Return the server's answers by number. Raises `_Malformed`, `requests` errors."""
+        """Return the server's answers by number. Raises what `ChatServer.complete` does."""
         asked = [
             {"role": "system", "content": self._instructions},
             {"role": "user", "content": _question(conversations)},
@@ -191,71 +188,25 @@ class EndpointClassifier:
             "temperature": 0,
             "max_tokens": 60 * len(conversations) + 40,
         }
-        reply = self._post(body, sum(len(m["content"]) for m in asked) // 3)
+        estimate = sum(len(m["content"]) for m in asked) // 3
         try:
-            text = reply["choices"][0]["message"]["content"]
+            text = self._server.complete(json.dumps(body).encode(), estimate)
+        except Refused as error:
+            raise UserError(
+                f"{self._server.url} answers {error.status}: {error.said[:200]!r}; check the "
+                "address, the model's name and the key"
+            ) from error
+        try:
             # Models like to put prose or a fence around it.
             answers = json.loads(text[text.index("{") : text.rindex("}") + 1])
-        except (LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise _Malformed(str(error)) from error
+        except (ValueError, RecursionError) as error:
+            raise Unreadable(str(error)) from error
         if not isinstance(answers, dict):
-            raise _Malformed("no object")
+            raise Unreadable("no object")
         return answers
 
-    def _post(self, body: Mapping[str, Any], estimate: int) -> Any:
-        headers = {}
-        if self.settings.api_key:
-            headers["Authorization"] = f"Bearer {self.settings.api_key}"
-        url = f"{self.settings.url.rstrip('/')}/chat/completions"
-        for attempt in range(1, self.settings.attempts + 1):
-            self._reserve(estimate)
-            last = attempt == self.settings.attempts
-            try:
-                status, content, wait = _send(url, body, headers, self.settings.timeout)
-            except requests.RequestException:
-                if last:
-                    raise
-                self._wait(attempt, None)
-                continue
-            if status == 200:
-                try:
-                    reply = json.loads(content)
-                    used = reply.get("usage", {}).get("total_tokens")
-                except (ValueError, AttributeError, RecursionError) as error:
-                    raise _Malformed("the reply is no JSON object") from error
-                if isinstance(used, int) and used >= 0:
-                    self._count("tokens", used - estimate)
-                return reply
-            if status not in (408, 409, 425, 429) and status < 500:
-                raise UserError(
-                    f"{url} answers {status}: {content[:200].decode(errors='replace')!r}; check "
-                    "the address, the model's name and the key"
-                )
-            if last:
-                raise requests.HTTPError(f"status {status} after {attempt} tries")
-            self._wait(attempt, wait)
-        raise AssertionError("attempts is at least 1")
-
-    def _wait(self, attempt: int, asked: float | None) -> None:
-        self._count("retries")
-        longest = min(self.settings.first_wait * 2 ** (attempt - 1), _LONGEST_WAIT)
-        # Clients that failed together shall not come back together.
-        own = longest * (0.5 + random.random() / 2)  # noqa: S311 no secret
-        self._sleep(min(max(own, asked or 0.0), _LONGEST_WAIT))
-
-    def _reserve(self, tokens: int) -> None:
-        """Take a request and its tokens from the budget."""
-        limits = self.settings
-        with self._lock:
-            if limits.max_requests is not None and self.spent.requests >= limits.max_requests:
-                raise _OutOfBudget
-            if limits.max_tokens is not None and self.spent.tokens + tokens > limits.max_tokens:
-                raise _OutOfBudget
-            self.spent.requests += 1
-            self.spent.tokens += tokens
-
     def _count(self, what: str, number: int = 1) -> None:
-        with self._lock:
+        with self._server.lock:
             setattr(self.spent, what, getattr(self.spent, what) + number)
 
     @cached_property
@@ -314,30 +265,6 @@ class _Cache:
                 file.write("\n" + line if self._starts_fresh and self.found else line)
             self._starts_fresh = False
             self.found[key] = (name, confidence)
-
-
-def _send(
-    url: str, body: Mapping[str, Any], headers: Mapping[str, str], timeout: float
-) -> tuple[int, bytes, float | None]:
-    """Send one request; return status, body, and the seconds that the server asks to wait."""
-    # No redirects: the key is for this address alone.
-    with requests.post(
-        url, json=body, headers=headers, timeout=timeout, stream=True, allow_redirects=False
-    ) as reply:
-        ends = time.monotonic() + timeout
-        content = bytearray()
-        for chunk in reply.iter_content(1 << 14):
-            content += chunk
-            if len(content) > _MOST_BYTES:
-                raise requests.RequestException("the answer is too long")
-            # The library's own limit is on each read, not on all of them.
-            if time.monotonic() > ends:
-                raise requests.Timeout("the answer takes too long")
-        try:
-            wait = max(0.0, float(reply.headers.get("Retry-After", "")))
-        except ValueError:
-            wait = None
-        return reply.status_code, bytes(content), wait
 
 
 def _question(conversations: Sequence[Conversation]) -> str:

@@ -1,27 +1,29 @@
 """Chat requests to any OpenAI-compatible server: messages in; what their answers parse to, out.
 
-Requests go out on several threads, and come back in order. What a server does wrong is met by
-trying again (429 with its `Retry-After`, 5xx, time-outs, broken connections, bodies that are no
-JSON, answers that the caller cannot parse); what stays wrong becomes a `Failure`, not an
-exception. Answers that parsed are cached by content, so a run that was cut off pays for nothing
-twice; a budget ends a run that would pay too much.
+`ChatServer` sends, waits and keeps to a budget; the classifier (`endpoint.py`) puts its own batches
+on it. `EndpointClient` is for requests that have nothing to do with each other: they go out on
+several threads, and come back in order. What a server does wrong is met by trying again (429 with
+its `Retry-After`, 5xx, time-outs, broken connections, bodies that are no JSON, answers that the
+caller cannot parse); what stays wrong becomes a `Failure`, not an exception. Answers that parsed
+are cached by content, so a run that was cut off pays for nothing twice; a budget ends a run that
+would pay too much.
 """
 
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import os
+import random
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeAlias, TypeVar
+
+import requests
 
 from dsvl_data import storage
 from dsvl_data.outcome import UserError
@@ -29,7 +31,7 @@ from dsvl_data.outcome import UserError
 Messages: TypeAlias = list[dict[str, Any]]
 T = TypeVar("T")
 
-_MOST_BYTES = 8 << 20  # of an answer; what is longer is no answer
+_MOST_BYTES = 1 << 20  # of an answer; what is longer is no answer
 _LONGEST_WAIT = 60.0
 
 
@@ -64,21 +66,159 @@ class Failure:
 
 @dataclass
 class Spending:
-    """What a client has used; `cached` answers cost nothing."""
+    """What was used; `cached` answers cost nothing. Tokens are the server's, or a guess."""
 
     requests: int = 0
     tokens: int = 0
     cached: int = 0
-    repeats: int = 0
+    retries: int = 0
 
 
-class _Again(Exception):
+class OutOfBudget(Exception):
+    """Another request would go over the budget."""
+
+
+class Unreadable(ValueError):
+    """An answer of another form than was asked for."""
+
+
+class Refused(Exception):
+    """What no second try mends: a wrong key, model or address."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(f"status {status}: {said}")
+        self.status = status
+        self.said = said
+
+
+class Again(Exception):
     """Worth another try, after so many seconds if the server says."""
 
-    def __init__(self, kind: str, detail: str, after: float | None = None) -> None:
+    def __init__(self, detail: str, after: float | None = None) -> None:
         super().__init__(detail)
-        self.failure = Failure(kind, detail)
         self.after = after
+
+
+class ChatServer:
+    """Sends requests to `URL/chat/completions`, for any number of threads.
+
+    `tries` of a request at most; pauses begin with `wait` seconds and double. The budget
+    (`most_requests`, `most_tokens`; None: no limit) counts repeats too.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None,
+        spending: Spending,
+        *,
+        timeout: float,
+        tries: int,
+        wait: float,
+        most_requests: int | None = None,
+        most_tokens: int | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise UserError(f"{url!r} is no address: it must begin with http:// or https://")
+        self.url = f"{url.rstrip('/')}/chat/completions"
+        self.spending = spending
+        self.tries = max(1, tries)
+        self.lock = threading.Lock()
+        self._headers = {"Content-Type": "application/json"}
+        if key:
+            self._headers["Authorization"] = f"Bearer {key}"
+        self._timeout, self._wait, self._sleep = timeout, wait, sleep
+        self._most_requests, self._most_tokens = most_requests, most_tokens
+
+    def complete(self, body: bytes, estimate: int) -> str:
+        """Return an answer's text; raises `Again` after the last try, else as `once` does."""
+        for attempt in range(1, self.tries + 1):
+            try:
+                return self.once(body, estimate)
+            except Again as again:
+                if attempt == self.tries:
+                    raise
+                self.pause(attempt, again.after)
+        raise AssertionError("tries is at least 1")
+
+    def once(self, body: bytes, estimate: int = 0) -> str:
+        """Send a request (JSON), and return its answer's text.
+
+        `estimate` tokens are taken from the budget until the server tells how many it was. Raises
+        `Again`, `Refused`, `Unreadable` or `OutOfBudget`.
+        """
+        self._reserve(estimate)
+        try:
+            status, content, wait = self._send(body)
+        except requests.RequestException as error:
+            raise Again(f"{type(error).__name__}: {error}") from error
+        if status != 200:
+            said = content[:500].decode("utf-8", "replace")
+            if status in (408, 409, 425, 429) or status >= 500:
+                raise Again(f"status {status}: {said}", wait)
+            raise Refused(status, said)
+        try:
+            reply = json.loads(content)
+            used = (reply.get("usage") or {}).get("total_tokens")
+            if isinstance(used, int) and used >= 0:
+                with self.lock:
+                    self.spending.tokens += used - estimate
+            text = reply["choices"][0]["message"]["content"]
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise Unreadable(f"no chat completion: {content[:200]!r}") from error
+        if not isinstance(text, str):
+            raise Unreadable("a completion without text")
+        return text
+
+    def pause(self, attempt: int, asked: float | None) -> None:
+        """Wait before the next try: ever longer, and as long as the server asks for."""
+        self.count_retry()
+        longest = min(self._wait * 2 ** (attempt - 1), _LONGEST_WAIT)
+        # Clients that failed together shall not come back together.
+        own = longest * (0.5 + random.random() / 2)  # noqa: S311 no secret
+        self._sleep(min(max(own, asked or 0.0), _LONGEST_WAIT))
+
+    def count_retry(self) -> None:
+        """Take note of another try."""
+        with self.lock:
+            self.spending.retries += 1
+
+    def _reserve(self, tokens: int) -> None:
+        with self.lock:
+            spent = self.spending
+            if self._most_requests is not None and spent.requests >= self._most_requests:
+                raise OutOfBudget
+            if self._most_tokens is not None and spent.tokens + max(1, tokens) > self._most_tokens:
+                raise OutOfBudget
+            spent.requests += 1
+            spent.tokens += tokens
+
+    def _send(self, body: bytes) -> tuple[int, bytes, float | None]:
+        """Return status, body, and the seconds that the server asks to wait."""
+        # No redirects: the key is for this address alone.
+        with requests.post(
+            self.url,
+            data=body,
+            headers=self._headers,
+            timeout=self._timeout,
+            stream=True,
+            allow_redirects=False,
+        ) as reply:
+            ends = time.monotonic() + self._timeout
+            content = bytearray()
+            for chunk in reply.iter_content(1 << 14):
+                content += chunk
+                if len(content) > _MOST_BYTES:
+                    raise requests.RequestException("the answer is too long")
+                # The library's own limit is on each read, not on all of them.
+                if time.monotonic() > ends:
+                    raise requests.Timeout("the answer takes too long")
+            try:
+                wait = max(0.0, float(reply.headers.get("Retry-After", "")))
+            except ValueError:
+                wait = None
+            return reply.status_code, bytes(content), wait
 
 
 class EndpointClient(Generic[T]):
@@ -87,12 +227,19 @@ class EndpointClient(Generic[T]):
     def __init__(
         self, endpoint: Endpoint, parse: Callable[[str], T], cache: str | None = None
     ) -> None:
-        if not endpoint.url.startswith(("http://", "https://")):
-            raise UserError(f"{endpoint.url!r} is no address: it begins with http:// or https://")
+        self.spending = Spending()
+        self._server = ChatServer(
+            endpoint.url,
+            os.environ.get(endpoint.key_variable),
+            self.spending,
+            timeout=endpoint.timeout,
+            tries=endpoint.tries,
+            wait=endpoint.wait,
+            most_requests=endpoint.most_requests or None,
+            most_tokens=endpoint.most_tokens or None,
+        )
         self._endpoint, self._parse = endpoint, parse
         self._cache = None if cache is None else Path(cache)
-        self._lock = threading.Lock()
-        self.spending = Spending()
 
     def ask(self, requests: Sequence[Messages]) -> list[T | Failure]:
         """Return for each request what its answer parses to, or why there is none."""
@@ -107,75 +254,29 @@ class EndpointClient(Generic[T]):
         known = self._recall(body)
         if known is not None:
             return known[0]
-        wait = self._endpoint.wait
+        server = self._server
         failure = Failure("unreachable", "not tried")
-        for number in range(max(1, self._endpoint.tries)):
-            if not self._may_spend():
-                return Failure("budget", "the budget is spent")
-            if number:
-                with self._lock:
-                    self.spending.repeats += 1
+        for attempt in range(1, server.tries + 1):
+            last = attempt == server.tries
             try:
-                text = self._request(body)
+                text = server.once(body)
                 value = self._parse(text)
-            except _Again as again:
-                failure, pause = again.failure, again.after
+            except OutOfBudget:
+                return Failure("budget", "the budget is spent")
+            except Refused as refused:
+                return Failure("refused", f"{refused}")
+            except Again as again:
+                failure = Failure("unreachable", f"{again}")
+                if not last:
+                    server.pause(attempt, again.after)
             except ValueError as error:
-                failure, pause = Failure("unreadable", f"{error}"), 0.0
+                failure = Failure("unreadable", f"{error}")
+                if not last:
+                    server.count_retry()
             else:
                 self._remember(body, text)
                 return value
-            if failure.kind == "refused":
-                return failure
-            if number + 1 < self._endpoint.tries:
-                time.sleep(min(_LONGEST_WAIT, wait if pause is None else pause))
-                wait *= 2
         return failure
-
-    def _may_spend(self) -> bool:
-        most, tokens = self._endpoint.most_requests, self._endpoint.most_tokens
-        with self._lock:
-            if (most and self.spending.requests >= most) or (
-                tokens and self.spending.tokens >= tokens
-            ):
-                return False
-            self.spending.requests += 1
-            return True
-
-    def _request(self, body: bytes) -> str:
-        """Send one request; returns the text of its answer."""
-        headers = {"Content-Type": "application/json"}
-        key = os.environ.get(self._endpoint.key_variable)
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
-        address = self._endpoint.url.rstrip("/") + "/chat/completions"
-        request = urllib.request.Request(address, body, headers)  # noqa: S310 http(s) was checked
-        try:
-            with urllib.request.urlopen(request, timeout=self._endpoint.timeout) as answer:  # noqa: S310
-                data = answer.read(_MOST_BYTES + 1)
-        except urllib.error.HTTPError as error:
-            said = error.read(500).decode("utf-8", "replace")
-            detail = f"status {error.code}: {said}"
-            if error.code in (408, 409, 425, 429) or error.code >= 500:
-                after = error.headers.get("Retry-After", "")
-                seconds = float(after) if after.replace(".", "", 1).isdigit() else None
-                raise _Again("unreachable", detail, seconds) from error
-            raise _Again("refused", detail) from error
-        except (OSError, http.client.HTTPException) as error:  # time-outs are OSErrors
-            raise _Again("unreachable", f"{type(error).__name__}: {error}") from error
-        if len(data) > _MOST_BYTES:
-            raise _Again("unreadable", f"an answer of more than {_MOST_BYTES} bytes")
-        try:
-            said = json.loads(data)
-            text = said["choices"][0]["message"]["content"]
-            tokens = int((said.get("usage") or {}).get("total_tokens") or 0)
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-            raise _Again("unreadable", f"no chat completion: {data[:200]!r}") from error
-        with self._lock:
-            self.spending.tokens += tokens
-        if not isinstance(text, str):
-            raise _Again("unreadable", "a completion without text")
-        return text
 
     def _place(self, body: bytes) -> Path | None:
         if self._cache is None:
@@ -193,7 +294,7 @@ class EndpointClient(Generic[T]):
             value = self._parse(json.loads(place.read_bytes())["answer"])
         except (ValueError, KeyError, TypeError):
             return None  # of another parser, or damaged: asked again
-        with self._lock:
+        with self._server.lock:
             self.spending.cached += 1
         return (value,)
 

@@ -162,7 +162,7 @@ def test_a_server_that_misbehaves_is_asked_again_and_told_of(
     request = [{"role": "user", "content": "which?"}]
     assert client.ask([request]) == ["2"]
     assert len(server.asked) == 6
-    assert (client.spending.requests, client.spending.repeats) == (6, 5)
+    assert (client.spending.requests, client.spending.retries) == (6, 5)
     # What is known is not asked again, by another client either.
     again = EndpointClient(where, parse, str(tmp_path / "cache"))
     assert again.ask([request]) == ["2"]
@@ -177,6 +177,12 @@ def test_what_stays_wrong_is_a_failure_and_a_budget_ends_it(
     client = EndpointClient(Endpoint(refusing.url, "m", wait=0.01), parse)
     assert client.ask([request]) == [Failure("refused", "status 401: who are you?")]
     assert len(refusing.asked) == 1
+    # The key is for one address: where a server sends us elsewhere, nothing goes there.
+    elsewhere = serve(lambda number, body: (200, {}, completion('{"winner": "1"}')))
+    moved = serve(lambda number, body: (302, {"Location": elsewhere.url}, b""))
+    client = EndpointClient(Endpoint(moved.url, "m", wait=0.01), parse)
+    assert client.ask([request]) == [Failure("refused", "status 302: ")]
+    assert not elsewhere.asked
     nobody = EndpointClient(Endpoint("http://127.0.0.1:9/v1", "m", tries=2, wait=0.01), parse)
     failure = nobody.ask([request])[0]
     assert isinstance(failure, Failure)
