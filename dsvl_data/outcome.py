@@ -45,7 +45,7 @@ class Reason(Enum):
         Outcome.FILTERED,
         "a picture that matches its text less than the recipe asks for",
     )
-    TEXT_TOO_LONG = (Outcome.FILTERED, "more characters than the recipe asks for")
+    TEXT_TOO_LONG = (Outcome.FILTERED, "more characters or tokens than the recipe asks for")
     ILLEGIBLE = (Outcome.FILTERED, "an image with more illegible text than the recipe allows")
     FIXED_LAYOUT = (Outcome.FILTERED, "a fixed-layout book: comics, picture books")
     NAVIGATION = (Outcome.FILTERED, "a table of contents, an index or a cover")

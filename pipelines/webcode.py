@@ -13,6 +13,8 @@ whole page down to a limit, then one self-contained HTML document as plain text.
   icon fonts) is not, and one that lacks pictures only where their size is not told.
 - *Scripts* do not run, unless `scripts` is set: then the source is what they leave behind when the
   page's own time, on a clock that does not depend on the machine, is over.
+- *Length*: a training row has room for so many tokens, and half a page's source is no pair.
+  `max_tokens` leaves out the pages whose source is longer; by default none is.
 - *What cannot be seen* (closed menus, what lies below the picture's edge) is not in the text.
 """
 
@@ -21,16 +23,19 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated
 
 from pydantic import Field, field_validator
 
 from dsvl_data.language import identify
+from dsvl_data.outcome import Reason
 from dsvl_data.pipeline import (
     Document,
     DocumentRef,
     Dropped,
     InputSpec,
     Limits,
+    PathOption,
     Pipeline,
     Settings,
 )
@@ -38,6 +43,7 @@ from dsvl_data.read.sites import list_pages, read_page, site_of
 from dsvl_data.render.browser import Browser
 from dsvl_data.render.webpage import Unproved, View, WebPages
 from dsvl_data.sample import Sample, Text
+from dsvl_data.shards.tokens import token_counter
 
 #: Windows in CSS pixels, by the kind of machine that has them.
 WINDOWS: Mapping[str, Sequence[tuple[int, int]]] = {
@@ -69,6 +75,12 @@ class Options(Settings):
         3, gt=0, description="seconds of its own time that a page with scripts may go on drawing"
     )
     max_characters: int = Field(30_000, ge=100, description="characters of the source, at most")
+    max_tokens: int | None = Field(
+        None, ge=16, description="tokens of the source, at most; empty: as many as it has"
+    )
+    tokenizer: Annotated[str | None, PathOption(or_name=True)] = Field(
+        None, description="tokenizer.json, its folder or a hub name; empty: an estimate"
+    )
     min_ink: float = Field(
         0.003, ge=0, le=1, description="share of the picture that is not background, at least"
     )
@@ -100,6 +112,7 @@ class WebCodeConverter:
 
     def __init__(self, options: Options) -> None:
         self.options = options
+        self._counter = token_counter(options.tokenizer)
         self._browser = Browser(timeout=options.page_seconds)
         self._pages = WebPages(
             self._browser,
@@ -127,6 +140,11 @@ class WebCodeConverter:
             pair = self._pages.pair(document.data, site_of(document.ref), view)
         except Unproved as error:
             return document.dropped(error.reason, detail=error.detail, score=error.score)
+        (tokens,) = self._counter.count([pair.source])
+        most = self.options.max_tokens
+        if most is not None and tokens > most:
+            detail = f"{tokens} tokens, the limit is {most}"
+            return document.dropped(Reason.TEXT_TOO_LONG, detail=detail, score=float(tokens))
         details = {
             "window": f"{name} {view.width}x{view.height}",
             "part": "whole" if view.whole else "screen",
@@ -146,6 +164,7 @@ class WebCodeConverter:
                 "proof": 1 - pair.differing,
                 "ink": pair.ink,
                 "characters": float(len(pair.source)),
+                "tokens": float(tokens),
             },
         )
 
@@ -167,7 +186,7 @@ def choose_view(options: Options, key: str) -> tuple[str, View]:
 
 PIPELINE = Pipeline(
     name="webcode",
-    version="1",
+    version="2",
     options=Options,
     source=source,
     reader=read_page,

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from dsvl_data.outcome import DocumentError
+from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import Document, Dropped, InputSpec
 from dsvl_data.sample import Sample, Text
 from pipelines.webcode import PIPELINE, WINDOWS, Options, WebCodeConverter, choose_view
@@ -66,6 +66,23 @@ def test_the_same_page_gives_the_same_sample(converter: WebCodeConverter, sample
     first, second = (convert(converter, document) for _ in range(2))
     assert isinstance(first, Sample)
     assert first == second
+
+
+def test_a_page_with_more_tokens_than_the_recipe_sets_is_told(
+    converter: WebCodeConverter, samples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pages = [d for d in documents(samples / "webcode") if "garden" not in d.ref.uri]
+    counts = {page.ref.uri: convert(converter, page).scores["tokens"] for page in pages}
+    (short, fewest), (long, most) = sorted(counts.items(), key=lambda each: each[1])
+    assert 16 < fewest < most
+    limited = converter.options.model_copy(update={"max_tokens": int(fewest)})
+    monkeypatch.setattr(converter, "options", limited)
+    made = {page.ref.uri: convert(converter, page) for page in pages}
+    assert isinstance(made[short], Sample)
+    left = made[long]
+    assert isinstance(left, Dropped)
+    assert (left.reason, left.score) == (Reason.TEXT_TOO_LONG, most)
+    assert left.detail == f"{int(most)} tokens, the limit is {int(fewest)}"
 
 
 def test_a_page_that_cannot_be_proved_is_told_with_its_score(
