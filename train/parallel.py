@@ -135,6 +135,8 @@ def spread(
     for unit in model.modules():
         if isinstance(unit, FSDPModule):
             unit.set_gradient_divide_factor(1.0)
+            # Without this a factor is NCCL's own operation, which gloo has not.
+            unit.set_force_sum_reduction_for_comms(True)
     model.to_empty(device=ranks.device)
     set_model_state_dict(
         model,

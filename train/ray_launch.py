@@ -8,11 +8,11 @@ recipe's folders must be seen from every node.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dsvl_data.engine.cluster import session
 from dsvl_data.outcome import UserError
 from model.freeze import Stage
 from train.settings import load
@@ -27,24 +27,31 @@ def train_on_ray(
     Raises `UserError` where Ray cannot train.
     """
     import ray
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchTrainer
 
     recipe, _ = load(recipe_path)
-    begun = not ray.is_initialized()
-    if begun:
-        ray.init(address=os.environ.get("RAY_ADDRESS"), log_to_driver=True)
-    try:
+
+    # Defined here so that Ray sends it as it is: on a worker, whose path nothing has put right
+    # before `dsvl_data` is imported, `train` may be a stray module of another package.
+    def work(told: dict[str, Any]) -> None:
+        import dsvl_data  # noqa: F401
+        from train.run import train
+
+        train(told["recipe"], told["stages"], after=told["after"])
+
+    with session(()):
         gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
-        workers = recipe.ray_workers or max(1, gpus)
         trainer = TorchTrainer(
-            _work,
+            work,
             train_loop_config={
                 "recipe": str(Path(recipe_path).absolute()),
                 "stages": list(stages),
                 "after": after,
             },
-            scaling_config=ScalingConfig(num_workers=workers, use_gpu=bool(gpus)),
+            scaling_config=ScalingConfig(
+                num_workers=recipe.ray_workers or max(1, gpus), use_gpu=bool(gpus)
+            ),
             run_config=RunConfig(
                 name=recipe.name,
                 storage_path=str(Path(recipe.out).absolute() / "ray"),
@@ -53,16 +60,6 @@ def train_on_ray(
         )
         try:
             trainer.fit()
-        except ray.train.base_trainer.TrainingFailedError as error:
+        except TrainingFailedError as error:
             raise UserError(f"training on Ray failed: {error}") from error
-    finally:
-        if begun:
-            ray.shutdown()
     return [stage_folder(recipe, stage) / "final" for stage in stages]
-
-
-def _work(told: dict[str, Any]) -> None:
-    """What each of Ray's workers does: join the others, and train."""
-    import train.run
-
-    train.run.train(told["recipe"], told["stages"], after=told["after"])
