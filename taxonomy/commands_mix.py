@@ -124,7 +124,9 @@ def balance(
 
     Conversations like those of the evaluation set, if there is one, stay out.
 
-    Written: DIR/taxonomy/mix.parquet (key, times, ...) and mix.json.
+    Written: DIR/taxonomy/mix.parquet (key, times, ...) and mix.json. Where
+    the recipe says `curation: {chosen: {}}`, the next `corpus build` cuts
+    its shards from these conversations, each as often as the mix uses it.
 
     Two public sets, 40 to 60 % Chinese, no source beyond 70 %, each picture
     twice at most, and what is missing for a better mix:
@@ -137,9 +139,12 @@ def balance(
             --source-cap 0.7 --language zh=0.4:0.6 --image-uses 2
 
         dsvl-data taxonomy report DIR --html report.html
+
+        dsvl-data corpus build two-sets.yaml --out DIR
     """
     from taxonomy import index, mix_report, near
     from taxonomy.balance import balance as find
+    from taxonomy.curated import usable
     from taxonomy.pool import COLUMNS
     from taxonomy.targets import load_settings
     from taxonomy.tree import load_taxonomy
@@ -167,13 +172,16 @@ def balance(
     settings = load_settings(target, given)
     tree = load_taxonomy(taxonomy)
     near.annotate(out, workers)
-    table = index.read(out, COLUMNS)
+    classified = index.read(out, COLUMNS)
+    table = usable(out, classified)
     mix = find(table, tree, settings, _held_out(out), workers)
     said = mix_report.write(out, table, mix)
     if as_json:
         typer.echo(json.dumps(said, indent=2, ensure_ascii=False))
         return
     screen = console()
+    if gone := classified.num_rows - table.num_rows:
+        screen.print(f"{gone} conversations are not used: curation leaves them out")
     for line in mix_report.summary(said):
         screen.print(line, highlight=False, markup=False, soft_wrap=True)
     screen.print(f"wrote {out}/taxonomy/mix.parquet and mix.json", highlight=False, markup=False)
