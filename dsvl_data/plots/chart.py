@@ -9,13 +9,14 @@ from __future__ import annotations
 import csv
 import datetime
 import io
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from dsvl_data.plots.values import write_number
+from dsvl_data.render.inline import SIGNS, escape_signs
+from dsvl_data.render.markdown_table import write_table
 
 ChartKind: TypeAlias = Literal[
     "bar", "horizontal_bar", "lollipop", "grouped_bar", "stacked_bar", "line", "multi_line",
@@ -24,7 +25,8 @@ ChartKind: TypeAlias = Literal[
 ]  # fmt: skip
 Words: TypeAlias = Literal["en", "zh"]
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|~$])")
+#: What is escaped of a name or a datum, within a table or above it.
+_SIGNS = SIGNS + "|~"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,7 @@ class Chart:
 
 def write_markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table; what would be markup is escaped."""
-    lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(
-        "| " + " | ".join(c if c == "---" else escaped(c) for c in line) + " |" for line in lines
-    )
+    return write_table([*map(escaped, header)], [[*map(escaped, row)] for row in rows])
 
 
 def write_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -104,4 +103,4 @@ def write_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def escaped(text: str) -> str:
     """Markdown that shows this line of text."""
-    return _SPECIAL.sub(r"\\\1", text)
+    return escape_signs(text, _SIGNS)

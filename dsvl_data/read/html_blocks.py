@@ -35,10 +35,11 @@ from dsvl_data.read.html_pictures import (
     picture_path,
     stated_size,
 )
-from dsvl_data.read.html_tables import data_rows, grid_of, write_table
+from dsvl_data.read.html_tables import data_rows, grid_of, grid_table
 from dsvl_data.read.main_content import remove
 from dsvl_data.render.clean import clean_text
 from dsvl_data.render.inline import code_span, escape, escape_line_start, join_pieces
+from dsvl_data.render.markdown_table import write_cell
 from dsvl_data.render.notes import Notes, find_notes
 from dsvl_data.render.parse import is_plain, name_of, text_of
 from dsvl_data.render.traits import DROPPED, code_language, code_strings, is_hidden
@@ -450,8 +451,8 @@ class _Walk:
             return
         caption = next((child for child in source if name_of(child) == "caption"), None)
         title = self._flattened(caption, " ") if caption is not None else ""
-        grid = grid_of(rows, lambda cell: self._flattened(cell, "<br>").replace("|", "\\|"))
-        table = write_table(grid)
+        grid = grid_of(rows, lambda cell: write_cell(self._flattened(cell, "<br>")))
+        table = grid_table(grid)
         text = "\n\n".join(part for part in (title, table) if part)
         if text:
             self._blocks.append(TextBlock("table", text))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from lxml import etree
 
+from dsvl_data.render.markdown_table import write_table
 from dsvl_data.render.parse import attribute, name_of, text_of
 from dsvl_data.render.traits import LINE_NUMBERS, is_hidden
 
@@ -89,7 +90,7 @@ def grid_of(
     return grid
 
 
-def write_table(grid: Sequence[tuple[list[str], bool]]) -> str:
+def grid_table(grid: Sequence[tuple[list[str], bool]]) -> str:
     """Write a grid as a Markdown table; empty when no cell has text."""
     rows = [texts for texts, _ in grid]
     columns = max(map(len, rows), default=0)
@@ -99,13 +100,7 @@ def write_table(grid: Sequence[tuple[list[str], bool]]) -> str:
         return ""
     header = rows.pop(0) if grid[0][1] else []
     rows = [row for row in rows if any(row)]
-    lines = [header, ["---"] * columns, *rows]
-    return "\n".join(_row(line, columns) for line in lines)
-
-
-def _row(cells: Sequence[str], columns: int) -> str:
-    padded = [*cells, *[""] * (columns - len(cells))][:columns]
-    return "| " + " | ".join(padded) + " |"
+    return write_table(header, rows, columns)
 
 
 def _span(cell: etree._Element, name: str) -> int:

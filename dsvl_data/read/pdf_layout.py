@@ -25,7 +25,6 @@ from dsvl_data.read.images import MAX_PIXELS
 from dsvl_data.read.pdf_figures import FLOAT, Region, find_regions
 from dsvl_data.read.pdf_text import (
     Type,
-    escaped,
     flowing,
     goes_on,
     joined,
@@ -33,6 +32,8 @@ from dsvl_data.read.pdf_text import (
     text_block,
     without_repeats,
 )
+from dsvl_data.render.inline import escape_signs
+from dsvl_data.render.markdown_table import write_cell, write_table
 
 pymupdf.no_recommend_layout()  # it prints an advertisement for another package
 
@@ -185,12 +186,11 @@ def _table(page: pymupdf.Page, region: Region) -> str:
     if filled < 0.5 * len(rows) * len(rows[0]) or shown < 0.9 * len("".join(there.split())):
         return ""
     head, *rest = rows
-    lines = [head, ["---"] * len(head), *rest]
-    return "\n".join("| " + " | ".join(row) + " |" for row in lines)
+    return write_table(head, rest)
 
 
 def _cell(text: str | None) -> str:
-    return escaped(" ".join((text or "").split())).replace("|", "\\|")
+    return write_cell(escape_signs(" ".join((text or "").split())))
 
 
 def _bomb(page: pymupdf.Page) -> str:

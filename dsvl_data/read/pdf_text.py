@@ -16,6 +16,7 @@ from typing import TypeGuard
 from dsvl_data.latex.pdf_lines import Line
 from dsvl_data.outcome import Reason
 from dsvl_data.read.blocks import Block, LostBlock, TextBlock
+from dsvl_data.render.inline import escape_signs
 
 _BULLET = re.compile(r"^[•◦▪‣●■–\-*∗]\s+|^\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)]\s+")
 _LIST_NUMBER = re.compile(r"^\(?(?:\d{1,2}|[a-z]|[ivx]{1,4})[.)]\s+")
@@ -32,7 +33,6 @@ _LIGATURES = str.maketrans(
 )
 #: Kinds of text that no float stands in the middle of.
 _FLOWING = frozenset(("heading", "paragraph", "list"))
-_SPECIAL = re.compile(r"([\\`*_$<>\[\]])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def flowing(lines: Sequence[Line], body: Type) -> str:
     """The text of a paragraph's lines, words broken at a line's end mended."""
     text = ""
     for line in lines:
-        text = _linked(text, escaped(" ".join(line.text.split())), body.words)
+        text = _linked(text, escape_signs(" ".join(line.text.split())), body.words)
     return text
 
 
@@ -251,11 +251,6 @@ def _code(lines: Sequence[Line]) -> str:
         text += shown.rstrip() + "\n"
     fence = "```" if "```" not in text else "~~~~"
     return f"{fence}\n{text}{fence}"
-
-
-def escaped(text: str) -> str:
-    """Text as Markdown: characters that would mean something are escaped."""
-    return _SPECIAL.sub(r"\\\1", text)
 
 
 def _continues(block: Block) -> TypeGuard[TextBlock]:

@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
 
+#: What Markdown may take for markup in a line whose origin knows none, such as a PDF's.
+SIGNS = "\\`*_$<>[]"
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 _TAG = re.compile(r"<(?=[A-Za-z/!?])")
 _STARS = re.compile(r"\*")
@@ -62,6 +64,11 @@ def escape(text: str) -> str:
     if "&" in text:
         text = _ENTITY.sub(r"\\&", text)
     return text
+
+
+def escape_signs(text: str, signs: str = SIGNS) -> str:
+    """Put a backslash before every one of some signs, whatever stands around it."""
+    return text.translate({ord(sign): "\\" + sign for sign in signs})
 
 
 def escape_line_start(line: str) -> str:

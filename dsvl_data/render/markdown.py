@@ -19,6 +19,7 @@ from dsvl_data.render.inline import (
     escape_line_start,
     join_pieces,
 )
+from dsvl_data.render.markdown_table import write_cell, write_table
 
 _INLINE_HTML = {"sup", "sub", "u", "ruby", "rt"}
 _EMPHASIS = {"em", "strong", "s"}
@@ -206,8 +207,7 @@ class _Writer:
         if not columns:
             return blocks
         header = grid.pop(0)[0] if grid[0][1] else []
-        lines = [header, ["---"] * columns, *(row for row, _ in grid)]
-        blocks.append("\n".join(_row(line, columns) for line in lines))
+        blocks.append(write_table(header, (row for row, _ in grid), columns))
         return blocks
 
     def _grid(self, rows: list[Node]) -> list[tuple[list[str], bool]]:
@@ -235,7 +235,7 @@ class _Writer:
 
     def _cell(self, cell: Node) -> str:
         text = join_pieces(list(self._pieces(cell.children, flat=True)), line_break="<br>")
-        return text.replace("|", "\\|").replace("\n", " ")
+        return write_cell(text)
 
     def _clip(self, run: Run, *, whole_lines: bool = False) -> str:
         """The part of a run that the page shows; in code with its line's indentation."""
@@ -320,11 +320,6 @@ def _prefixed(text: str, first: str, rest: str) -> str:
     lines = text.split("\n")
     tail = [rest + line if line or rest.strip() else line for line in lines[1:]]
     return "\n".join(line if line.strip() else "" for line in [first + lines[0], *tail])
-
-
-def _row(cells: Sequence[str], columns: int) -> str:
-    padded = [*cells, *[""] * (columns - len(cells))][:columns]
-    return "| " + " | ".join(padded) + " |"
 
 
 def _span(cell: Node, name: str) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from dsvl_data.curate import mix as mixes
+from dsvl_data.render.markdown_table import write_cell, write_table
 from dsvl_data.shards.manifest import Counts, Manifest
 
 #: Columns beyond this are left to those who read the tar itself: pages of a thousand images
@@ -189,12 +190,11 @@ def _composition(title: str, table: Mapping[str, Counts], manifest: Manifest | N
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines) + "\n"
+    return write_table([*map(_cell, head)], ([*map(_cell, row)] for row in rows)) + "\n"
 
 
 def _cell(text: str) -> str:
-    return _line(text).replace("|", "\\|")
+    return write_cell(_line(text))
 
 
 def _line(text: str) -> str:
