@@ -59,12 +59,15 @@ def square_image(image: Image.Image, size: int, mean: Sequence[float]) -> torch.
     model's authors do.
     """
     placement = place(image.width, image.height, size)
-    scaled = image.convert("RGB").resize(
-        (placement.width, placement.height), Image.Resampling.BICUBIC
-    )
-    square = Image.new("RGB", (size, size), padding_colour(mean))
-    square.paste(scaled, (placement.left, placement.top))
-    return torch.from_numpy(np.array(square)).permute(2, 0, 1).contiguous()
+    left, top, width, height = placement
+    # Converting RGB to RGB would be a copy of the whole picture.
+    rgb = image if image.mode == "RGB" else image.convert("RGB")
+    scaled = rgb.resize((width, height), Image.Resampling.BICUBIC)
+    square = np.empty((3, size, size), np.uint8)
+    for plane, channel, colour in zip(square, scaled.split(), padding_colour(mean), strict=True):
+        plane[:] = colour
+        plane[top : top + height, left : left + width] = np.asarray(channel)
+    return torch.from_numpy(square)
 
 
 def unit_range(images: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
