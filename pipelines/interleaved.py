@@ -21,7 +21,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from urllib.parse import unquote, urlsplit
 
-from lxml import etree
 from pydantic import Field
 
 from dsvl_data.language import identify_all
@@ -41,9 +40,9 @@ from dsvl_data.read.main_content import main_content
 from dsvl_data.read.markdown_documents import markdown_to_html
 from dsvl_data.read.neighbours import Neighbours, picture_name, with_neighbours
 from dsvl_data.read.pdf_layout import read_pdf
+from dsvl_data.read.picture_sizes import PictureSizes
 from dsvl_data.read.pictures import to_image
 from dsvl_data.read.sites import Site, list_pages, read_page, site_of
-from dsvl_data.read.svg_pictures import draw_svg
 from dsvl_data.read.zim import ZimSite, list_articles, read_article
 from dsvl_data.render.assets import data_asset, is_svg
 from dsvl_data.render.clean import clean_text
@@ -114,6 +113,7 @@ class InterleavedConverter:
 
     def __init__(self, options: InterleavedOptions) -> None:
         self._options = options
+        self._sizes = PictureSizes(options.min_image_side, options.max_image_ratio)
         self._budget = Budget.of(options)
         self._neighbours = Neighbours(read_document)
 
@@ -201,7 +201,7 @@ class InterleavedConverter:
         blocks = read_blocks(
             main.root,
             load=lambda path: self._load(document.ref, site, path),
-            draw=self._draw,
+            draw=self._sizes.draw,
             name=posixpath.basename(site.page),
             tex=uses_tex(document.data),
         )
@@ -216,7 +216,7 @@ class InterleavedConverter:
         check_characters(text)
         page = parse_markup(markdown_to_html(text))
         blocks = read_blocks(
-            page, load=lambda path: self._load(document.ref, site, path), draw=self._draw
+            page, load=lambda path: self._load(document.ref, site, path), draw=self._sizes.draw
         )
         return _Read([blocks], "markdown")
 
@@ -240,7 +240,7 @@ class InterleavedConverter:
             return self._sound(asset)
 
         return read_blocks(
-            chapter.root, load=load, draw=self._draw, name=posixpath.basename(item.name)
+            chapter.root, load=load, draw=self._sizes.draw, name=posixpath.basename(item.name)
         )
 
     def _load(self, ref: DocumentRef, site: Site, path: str) -> bytes:
@@ -274,21 +274,10 @@ class InterleavedConverter:
         if asset is None:
             raise DocumentError(Reason.MISSING_IMAGE, "it is not there, or may not be read")
         if is_svg(asset):
-            return self._draw(asset.data)
+            return self._sizes.draw(asset.data)
         image, _ = to_image(asset.data)
-        self._check(image.width, image.height)
+        self._sizes.check(image.width, image.height)
         return asset.data
-
-    def _draw(self, svg: bytes | etree._Element) -> bytes:
-        return draw_svg(svg, self._check)
-
-    def _check(self, width: int, height: int) -> None:
-        """Raise `DocumentError` (`IMAGE_TOO_SMALL`, `IMAGE_RATIO`) for icons and rules."""
-        short, long = sorted((width, height))
-        if short < self._options.min_image_side:
-            raise DocumentError(Reason.IMAGE_TOO_SMALL, f"{width} x {height} pixels")
-        if long > self._options.max_image_ratio * short:
-            raise DocumentError(Reason.IMAGE_RATIO, f"{width} x {height} pixels")
 
     def _judged(
         self, block: Block, ornaments: set[bytes], changes: set[str]
@@ -298,7 +287,7 @@ class InterleavedConverter:
             return block
         try:
             image, change = to_image(block.data)
-            self._check(image.width, image.height)
+            self._sizes.check(image.width, image.height)
         except DocumentError as error:
             return LostBlock(block.name, error.reason, error.detail)
         if ornaments and _digest(block.data) in ornaments:

@@ -21,6 +21,7 @@ from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.blocks import LostBlock, PictureBlock, TextBlock
 from dsvl_data.read.html_blocks import read_blocks
 from dsvl_data.read.main_content import main_content
+from dsvl_data.read.picture_sizes import PictureSizes
 from dsvl_data.read.pictures import to_image
 from dsvl_data.read.published.conversations import first_picture
 from dsvl_data.read.published.fields import (
@@ -31,7 +32,6 @@ from dsvl_data.read.published.fields import (
     text_of,
 )
 from dsvl_data.read.published.reader import Article, Choice, Left, Pictures, Reader, Record, Rows
-from dsvl_data.read.svg_pictures import draw_svg
 from dsvl_data.render.inline import escape
 from dsvl_data.render.parse import parse_markup
 from dsvl_data.sample import Image
@@ -99,8 +99,7 @@ class _Album:
 
     def __init__(self, record: Record, pictures: Pictures, thresholds: Mapping[str, float]) -> None:
         self._pictures = pictures
-        self._min_side = thresholds.get("min_side", 0)
-        self._max_ratio = thresholds.get("max_ratio", 0)
+        self._sizes = PictureSizes(thresholds.get("min_side", 0), thresholds.get("max_ratio", 0))
         self._places: dict[str, range] = {}
         self._images: dict[bytes, Image] = {}
         start = 0
@@ -115,26 +114,19 @@ class _Album:
         if not place:
             raise DocumentError(Reason.MISSING_IMAGE, "no address of a file")
         image = first_picture(self._pictures, place.start, place.stop)
-        self._check(image.width, image.height)
+        self._sizes.check(image.width, image.height)
         self._images[image.data] = image
         return image.data
 
     def draw(self, svg: etree._Element) -> bytes:
         """Draw an SVG of the article's own."""
-        return draw_svg(svg, self._check)
+        return self._sizes.draw(svg)
 
     def image(self, data: bytes) -> Image:
         """The picture that `load` gave these bytes of, or a drawing."""
         if data not in self._images:
             self._images[data] = to_image(data)[0]
         return self._images[data]
-
-    def _check(self, width: int, height: int) -> None:
-        short, long = sorted((width, height))
-        if short < self._min_side:
-            raise DocumentError(Reason.IMAGE_TOO_SMALL, f"{width} x {height} pixels")
-        if self._max_ratio and long > self._max_ratio * short:
-            raise DocumentError(Reason.IMAGE_RATIO, f"{width} x {height} pixels")
 
 
 _READERS = (
