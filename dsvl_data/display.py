@@ -20,6 +20,7 @@ from rich.table import Table
 from dsvl_data.curate.mix import HEAD, Mix, rows
 from dsvl_data.engine import events
 from dsvl_data.engine.ledger import Balance, Share
+from dsvl_data.outcome import Outcome
 from dsvl_data.shards import build
 
 if TYPE_CHECKING:
@@ -171,7 +172,9 @@ def curation_table(accounts: Mapping[str, Account]) -> Table:
     """One row a pipeline: what curation made of its samples."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("samples of")
-    columns = ("in", "kept", "filtered", "duplicate", "pending")
+    columns = ["in", "kept", "filtered", "duplicate", "pending"]
+    if any(a.uses != a.outcomes[Outcome.KEPT.value] or a.missed for a in accounts.values()):
+        columns += ["uses", "missed_uses"]  # a mix repeats some, or names some that are left out
     for column in columns:
         table.add_column(column, justify="right")
     for name, account in accounts.items():
