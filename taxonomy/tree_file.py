@@ -179,7 +179,7 @@ class _Reader:
         try:
             depth = 0
             for event in yaml.parse(source, Loader=loader):
-                line = event.start_mark.line + 1
+                line = event.start_mark.line + 1 if event.start_mark else 1
                 depth += isinstance(event, yaml.CollectionStartEvent)
                 depth -= isinstance(event, yaml.CollectionEndEvent)
                 # An alias could make a graph or a bomb of what must be a tree.
