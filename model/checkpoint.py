@@ -22,7 +22,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from model.config import ConfigError, ModelConfig, official_config
+from model.config import ConfigError, ModelConfig
 from model.key_maps import (
     LLAMA_ALONE,
     SAM_ALONE,
@@ -35,6 +35,7 @@ from model.key_maps import (
     Unbatched,
     their_names,
 )
+from model.official_config import official_config
 from model.tensor_files import SHARD_BYTES, CheckpointError, TensorFiles, write_tensors
 from model.transformers_config import from_transformers, to_transformers
 from model.vlm import VisionLanguageModel

@@ -1,4 +1,4 @@
-"""In: a preset's name or the official `config.json`. Out: the frozen shapes of one model.
+"""In: a preset's name. Out: the frozen shapes of one model. Files of others are read elsewhere.
 
 Everything that decides a tensor's shape or a constant of the arithmetic stands here; the other
 files of this room read it and add none of their own. A preset is a value, not a class:
@@ -43,16 +43,17 @@ N counts from 0, shapes in the order of `torch.nn`:
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 HALF = (0.5, 0.5, 0.5)
 RGB = tuple[float, float, float]
+#: Nothing counted here comes near: beyond them, a file asks for memory and not for a model.
+_LARGEST, _MOST_LAYERS = 1 << 24, 1 << 10
 
 
 class ConfigError(ValueError):
@@ -62,6 +63,17 @@ class ConfigError(ValueError):
 def _divides(part: str, of_part: int, whole: str, of_whole: int) -> None:
     if of_part < 1 or of_whole % of_part:
         raise ConfigError(f"{part} is {of_part}, which does not divide {whole}, {of_whole}")
+
+
+def _check_numbers(part: str, config: Any) -> None:
+    """Whole numbers above 0 wherever there is an `int`: files come from anywhere."""
+    for field in fields(config):
+        value = getattr(config, field.name)
+        most = _MOST_LAYERS if field.name == "layers" else _LARGEST
+        if field.type == "int" and (type(value) is not int or not 0 < value <= most):
+            raise ConfigError(f"{part}.{field.name} is {value!r}: not a number from 1 on")
+        if field.type == "float" and not (type(value) is float and 0 < value < math.inf):
+            raise ConfigError(f"{part}.{field.name} is {value!r}: not a number above 0")
 
 
 @dataclass(frozen=True)
@@ -85,6 +97,9 @@ class SamConfig:
     std: RGB = CLIP_STD
 
     def __post_init__(self) -> None:
+        _check_numbers("sam", self)
+        if not all(type(width) is int and width > 0 for width in self.downsample_widths):
+            raise ConfigError(f"sam.downsample_widths {self.downsample_widths}: numbers from 1 on")
         _divides("sam.heads", self.heads, "sam.width", self.width)
         _divides("sam.patch_size", self.patch_size, "sam.image_size", self.image_size)
         if not self.global_blocks or not set(self.global_blocks) <= set(range(self.layers)):
@@ -127,7 +142,10 @@ class SiglipConfig:
     std: RGB = HALF
 
     def __post_init__(self) -> None:
+        _check_numbers("siglip", self)
         _divides("siglip.heads", self.heads, "siglip.width", self.width)
+        if self.image_size < self.patch_size:
+            raise ConfigError(f"siglip.image_size {self.image_size} is less than a patch")
 
     @property
     def side(self) -> int:
@@ -159,6 +177,7 @@ class LanguageConfig:
     max_positions: int = 16_384
 
     def __post_init__(self) -> None:
+        _check_numbers("language", self)
         _divides("language.heads", self.heads, "language.width", self.width)
         _divides("language.kv_heads", self.kv_heads, "language.heads", self.heads)
 
@@ -199,10 +218,12 @@ class ModelConfig:
                 f"the branches must give equally many tokens: sam gives {self.sam.side} a side,"
                 f" siglip {self.siglip.side}"
             )
-        if self.adaptor.depth < (2 if self.sam else 1):
-            raise ConfigError(f"adaptor.depth is {self.adaptor.depth}: too few linear layers")
+        if not (2 if self.sam else 1) <= self.adaptor.depth <= 8:
+            raise ConfigError(f"adaptor.depth is {self.adaptor.depth}: too few or many layers")
         if self.sam is not None and self.language.width % 2:
             raise ConfigError("a hybrid adaptor gives half of language.width to each branch")
+        if min(self.tokens.bos, self.tokens.eos, self.tokens.image) < 0:
+            raise ConfigError(f"{self.tokens}: no id is below 0")
         last = max(self.tokens.bos, self.tokens.eos, self.tokens.image)
         if last >= self.language.vocab_size:
             raise ConfigError(
@@ -270,148 +291,3 @@ def preset(name: str) -> ModelConfig:
     if name not in PRESETS:
         raise ConfigError(f"no preset {name!r}; there are {', '.join(PRESETS)}")
     return PRESETS[name]
-
-
-# What the official code keeps in tables beside its `config.json`, by model name.
-_SAM_TABLE: Mapping[str, Mapping[str, Any]] = {
-    "sam_b_downsample": {
-        "width": 768,
-        "layers": 12,
-        "heads": 12,
-        "global_attn_indexes": [2, 5, 8, 11],
-        "downsample_channels": [512, 1024],
-    }
-}
-_SIGLIP_TABLE: Mapping[str, Mapping[str, Any]] = {
-    "siglip_large_patch16_384": {"width": 1024, "layers": 24, "heads": 16, "mlp_ratio": 4},
-    "siglip_so400m_patch14_384": {
-        "width": 1152,
-        "layers": 27,
-        "heads": 16,
-        "patch_size": 14,
-        "mlp_ratio": 3.7362,
-    },
-}
-
-
-def official_config(source: Path | Mapping[str, Any], name: str = "official") -> ModelConfig:
-    """Read the `config.json` of an official `deepseek-ai/deepseek-vl-*` checkpoint.
-
-    source: the file, or what `json.load` gave of it. A model name that the official code's tables
-    don't list may bring its own row, as `sam_table_entry` and `siglip_table_entry`. Missing keys
-    of `language_config` have LLaMA's defaults. Raises ConfigError for what this family has not.
-    """
-    raw = json.loads(source.read_text(encoding="utf-8")) if isinstance(source, Path) else source
-    try:
-        vision, aligner = raw["vision_config"], raw["aligner_config"]["params"]
-        params = vision["params"]
-        if vision["cls"] == "HybridVisionTower":
-            if params.get("concat_type", "tuple") != "tuple":
-                raise ConfigError(f"vision_config.concat_type {params['concat_type']!r}: not tuple")
-            sam = _official_sam(params["high_res_cfg"], raw.get("sam_table_entry"))
-            siglip = _official_siglip(params["low_res_cfg"], raw.get("siglip_table_entry"))
-        elif vision["cls"] == "CLIPVisionTower":
-            sam = None
-            siglip = _official_siglip(params, raw.get("siglip_table_entry"))
-        else:
-            raise ConfigError(f"vision_config.cls {vision['cls']!r} is not of this family")
-        language = _official_language(raw["language_config"])
-        kinds: Mapping[str, tuple[Literal["hybrid", "mlp"], int]] = {
-            "low_high_hybrid_split_mlp_gelu": ("hybrid", aligner.get("depth", 1)),
-            "mlp_gelu": ("mlp", aligner.get("depth", 1)),
-            "linear": ("mlp", 1),
-        }
-        if aligner["projector_type"] not in kinds:
-            raise ConfigError(f"aligner_config.projector_type {aligner['projector_type']!r}")
-        if aligner["n_embed"] != language.width:
-            raise ConfigError(
-                f"aligner_config.n_embed is {aligner['n_embed']}, language_config.hidden_size"
-                f" {language.width}"
-            )
-    except KeyError as error:
-        raise ConfigError(f"the configuration has no key {error}") from error
-    inputs = {siglip.width} | ({sam.out_width} if sam else set())
-    if inputs != {aligner["input_dim"]}:
-        raise ConfigError(
-            f"aligner_config.input_dim is {aligner['input_dim']}, the branches give {inputs}"
-        )
-    defaults = TokenIds()
-    text = raw["language_config"]
-    tokens = TokenIds(
-        # An official configuration names none of them: they are DeepSeek-LLM's. A small model's
-        # vocabulary has other ones; its last id stands in where it says nothing.
-        bos=min(text.get("bos_token_id", defaults.bos), language.vocab_size - 1),
-        eos=min(text.get("eos_token_id", defaults.eos), language.vocab_size - 1),
-        image=raw.get("image_token_id", defaults.image),
-    )
-    kind, depth = kinds[aligner["projector_type"]]
-    return ModelConfig(name, sam, siglip, AdaptorConfig(kind, depth), language, tokens)
-
-
-def _official_row(
-    given: Mapping[str, Any] | None, table: Mapping[str, Mapping[str, Any]], name: str
-) -> Mapping[str, Any]:
-    if given is not None:
-        return given
-    if name not in table:
-        raise ConfigError(f"vision model {name!r} is unknown; known are {', '.join(table)}")
-    return table[name]
-
-
-def _official_sam(params: Mapping[str, Any], given: Mapping[str, Any] | None) -> SamConfig:
-    row = _official_row(given, _SAM_TABLE, params["model_name"])
-    return SamConfig(
-        image_size=params["image_size"],
-        patch_size=row.get("patch_size", 16),
-        width=row["width"],
-        layers=row["layers"],
-        heads=row["heads"],
-        # These two the official code fixes, whatever its table says.
-        mlp_width=4 * row["width"],
-        window=14,
-        global_blocks=tuple(row["global_attn_indexes"]),
-        neck_width=row.get("prompt_embed_dim", 256),
-        downsample_widths=tuple(row["downsample_channels"]),
-        mean=_rgb(params, "pixel_mean", CLIP_MEAN),
-        std=_rgb(params, "pixel_std", CLIP_STD),
-    )
-
-
-def _official_siglip(params: Mapping[str, Any], given: Mapping[str, Any] | None) -> SiglipConfig:
-    row = _official_row(given, _SIGLIP_TABLE, params["model_name"])
-    last = params.get("select_layer", -1)
-    layers = row["layers"] + last + 1 if last <= 0 else last
-    return SiglipConfig(
-        image_size=params["image_size"],
-        patch_size=row.get("patch_size", 16),
-        width=row["width"],
-        layers=min(row["layers"], layers),
-        heads=row["heads"],
-        mlp_width=int(row["width"] * row.get("mlp_ratio", 4)),
-        mean=_rgb(params, "pixel_mean", HALF),
-        std=_rgb(params, "pixel_std", HALF),
-    )
-
-
-def _official_language(raw: Mapping[str, Any]) -> LanguageConfig:
-    rope = raw.get("rope_parameters") or {}
-    scaling = raw.get("rope_scaling") or {}
-    if (rope | scaling).get("rope_type", "default") != "default" or scaling.get("type"):
-        raise ConfigError(f"language_config has scaled rotary positions: {rope or scaling}")
-    heads = raw.get("num_attention_heads", 32)
-    return LanguageConfig(
-        vocab_size=raw.get("vocab_size", 32_000),
-        width=raw.get("hidden_size", 4096),
-        ffn_width=raw.get("intermediate_size", 11_008),
-        layers=raw.get("num_hidden_layers", 32),
-        heads=heads,
-        kv_heads=raw.get("num_key_value_heads") or heads,
-        norm_eps=raw.get("rms_norm_eps", 1e-6),
-        theta=float(rope.get("rope_theta", raw.get("rope_theta", 10_000.0))),
-        max_positions=raw.get("max_position_embeddings", 2048),
-    )
-
-
-def _rgb(params: Mapping[str, Any], key: str, default: RGB) -> RGB:
-    red, green, blue = params.get(key) or default
-    return float(red), float(green), float(blue)

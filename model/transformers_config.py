@@ -60,6 +60,8 @@ def from_transformers(raw: Mapping[str, Any], images: Mapping[str, Any]) -> Mode
     rope = text.rope_parameters or {}
     if rope.get("rope_type", "default") != "default":
         raise ConfigError(f"text_config.rope_parameters are {rope}; only the default type is known")
+    if text.hidden_act != "silu":
+        raise ConfigError(f"text_config.hidden_act is {text.hidden_act}; this model has `silu`")
     if text.attention_bias or text.mlp_bias:
         raise ConfigError("text_config has biases; this model has none")
     return ModelConfig(

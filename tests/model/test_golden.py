@@ -1,7 +1,10 @@
 """Every stage of the model against the outputs of its authors' code, whatever the set's shapes.
 
 A golden set is a folder with `config.json`, `weights.safetensors`, `golden.safetensors` and a
-`processed_*.png`. `DSVL_GOLDEN` names another one than the project's.
+`processed_*.png`, hybrid or SigLIP alone, and perhaps `image_*.png`, `geometry.json`,
+`prompts.json`. `DSVL_GOLDEN` names another one than the project's:
+
+    DSVL_GOLDEN=folder python -m pytest tests/model -k golden -rs
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from model.checkpoint import load_parameters
-from model.config import official_config
+from model.official_config import official_config
 from model.vlm import Loss, VisionLanguageModel
 
 TOLERANCE = 2e-5
@@ -30,9 +33,9 @@ def activations(
     load_parameters(model, golden / "weights.safetensors")
     change(model)
     expected = load_file(golden / "golden.safetensors")
-    (picture,) = golden.glob("processed_*.png")
-    pixels = np.array(Image.open(picture).convert("RGB"))
-    images = torch.from_numpy(pixels).permute(2, 0, 1)[None].contiguous()
+    pictures = [Image.open(path).convert("RGB") for path in sorted(golden.glob("processed_*.png"))]
+    images = torch.from_numpy(np.stack([np.array(picture) for picture in pictures]))
+    images = images.permute(0, 3, 1, 2).contiguous()
     seen: dict[str, torch.Tensor] = {}
 
     def keep(name: str, module: torch.nn.Module) -> None:
@@ -73,8 +76,8 @@ def differences(
 def test_every_stage_is_that_of_the_authors_code(golden: Path) -> None:
     expected, seen = activations(golden)
     names = expected.keys() - {"input_ids", "labels"}
-    assert names <= seen.keys(), f"nothing to compare with {sorted(names - seen.keys())}"
     worst = differences(expected, seen)
+    assert names <= seen.keys(), f"nothing to compare with {names - seen.keys()}; else {worst}"
     assert all(difference <= TOLERANCE for difference in worst.values()), worst
 
 
@@ -88,5 +91,7 @@ def test_a_small_change_of_the_arithmetic_is_seen(golden: Path) -> None:
 
     expected, seen = activations(golden, without_its_second_path)
     worst = differences(expected, seen)
-    assert worst["tower.high"] > 100 * TOLERANCE
-    assert worst["tower.low"] <= TOLERANCE
+    late = [name for name in worst if name not in ("sam.neck", "sam.neck_hd", "tower.low")]
+    late = [name for name in late if ".block" not in name]
+    assert max(worst[name] for name in late) > 10 * TOLERANCE, worst
+    assert all(worst[name] <= TOLERANCE for name in worst if name not in late), worst

@@ -21,6 +21,7 @@ from model.images import (
     square_image,
     unit_range,
 )
+from model.official_config import official_config
 
 
 def test_every_golden_geometry(golden: Path) -> None:
@@ -37,11 +38,12 @@ def test_every_golden_geometry(golden: Path) -> None:
 
 
 def test_the_golden_picture_is_exact(golden: Path) -> None:
+    config = official_config(golden / "config.json")
     sources = sorted(golden.glob("image_*.png"))
     assert sources
     for source in sources:
         expected = np.array(Image.open(golden / source.name.replace("image_", "processed_")))
-        ours = square_image(Image.open(source), expected.shape[0], CLIP_MEAN)
+        ours = square_image(Image.open(source), config.image_size, config.mean)
         np.testing.assert_array_equal(ours.permute(1, 2, 0).numpy(), expected)
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from model import loss as losses
-from model.config import PRESETS, ConfigError, official_config, preset
+from model.config import PRESETS, ConfigError, preset
 from model.cost import parameter_counts
 from model.loss import summed_loss
+from model.official_config import official_config
 from model.packing import IGNORED
 from model.vlm import ImageMismatchError, Loss, VisionLanguageModel, initialise_weights
 from tests.model.shapes import ALONE, HYBRID, pictures, randomised
@@ -51,6 +54,12 @@ def test_text_alone_never_runs_a_tower(model: VisionLanguageModel) -> None:
         ([[4, *[IMAGE] * (EACH - 1)]], 1, f"0 images and {EACH - 1} tokens more"),
         ([[4, *[IMAGE] * EACH]], 0, "0 images take 0 placeholders"),
         ([[4, 5, 6]], 1, "none in any row"),
+        # As many as one image takes, but torn apart.
+        (
+            [[4, *[IMAGE] * (EACH - 1)], [IMAGE, *[4] * (EACH - 1)]],
+            1,
+            f"row 0: {EACH - 1} from position 1 on.*row 1: 1 from position 0 on",
+        ),
     ],
 )
 def test_a_mismatch_of_placeholders_and_images_says_where(
@@ -200,3 +209,35 @@ def test_a_published_configuration_without_its_defaults_is_the_preset() -> None:
     raw["vision_config"]["cls"] = "OtherTower"
     with pytest.raises(ConfigError, match="OtherTower"):
         official_config(raw)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        [],
+        {"vision_config": [], "aligner_config": {"params": {}}},
+        {"vision_config": {"cls": [], "params": {}}, "aligner_config": {"params": {}}},
+    ],
+)
+def test_an_official_configuration_of_other_forms_is_refused(raw: object) -> None:
+    with pytest.raises(ConfigError):
+        official_config(raw)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "value"),
+    [
+        ("language", "layers", 10**9),
+        ("language", "width", -32),
+        ("language", "vocab_size", "64"),
+        ("siglip", "heads", 0),
+        ("siglip", "image_size", 8),
+        ("sam", "norm_eps", float("nan")),
+        ("sam", "downsample_widths", (16, -32)),
+        ("adaptor", "depth", 10**9),
+        ("tokens", "image", -1),
+    ],
+)
+def test_numbers_that_make_no_model_are_refused(part: str, field: str, value: object) -> None:
+    with pytest.raises(ConfigError, match=f"{part}.{field}|TokenIds"):
+        replace(HYBRID, **{part: replace(getattr(HYBRID, part), **{field: value})})
