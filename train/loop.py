@@ -38,7 +38,7 @@ from train.encode import count_tokens
 from train.evaluate import Evaluation
 from train.log import Log
 from train.mixing import WarmUp
-from train.parallel import Ranks, spread
+from train.parallel import Ranks, let_go, spread
 from train.plan import LANGUAGE
 from train.pool import PlanSettings
 from train.schedules import factor
@@ -262,6 +262,7 @@ class Trainer:
                 batch.labels.to(device),
                 each=True,
             )
+        let_go(self.model)
         assert isinstance(losses, torch.Tensor)
         places = losses.cpu()
         for number in sorted(set(micro.categories.flatten().tolist())):
@@ -340,6 +341,7 @@ class Trainer:
     def _evaluate(self, log: Log) -> None:
         for evaluation in self._evaluations:
             score = evaluation.score(self.model, rows=self.settings.micro_rows)
+            let_go(self.model)
             log.score(self.step, score)
 
     def _save(self) -> None:

@@ -145,6 +145,16 @@ def spread(
     )
 
 
+def let_go(model: VisionLanguageModel) -> None:
+    """Share parameters out again after a forward pass that no backward pass follows.
+
+    The outermost ones stay whole until then, and the next step would compute with them as they
+    were before the optimiser changed them.
+    """
+    if isinstance(model, FSDPModule):
+        model.reshard()
+
+
 def _layers(model: VisionLanguageModel) -> list[nn.Module]:
     """What is computed, and shared out, as one: the blocks of the towers, the LM's layers."""
     towers = [model.low.blocks, *([model.high.blocks] if model.high is not None else [])]
