@@ -48,9 +48,9 @@ from train.pool import PlanSettings
 
 #: Name, samples, mean bytes of an image, samples a shard.
 SETS = (
-    ("text", 20_000, 0, 2_500),
-    ("small pages", 8_000, 20_000, 1_000),
-    ("pages", 2_500, 120_000, 300),
+    ("text", 6_000, 0, 750),
+    ("small pages", 3_000, 20_000, 375),
+    ("pages", 1_000, 120_000, 125),
 )
 PAGES = ((1240, 1754), (1654, 2339), (2480, 3508))
 SIZES = (384, 1024)
