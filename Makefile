@@ -5,6 +5,8 @@ PYTHON ?= python3
 RECIPE ?= pipelines/recipes/default.yaml
 OUT ?= out/corpus
 TRAIN ?= train/recipes/tiny.yaml
+# Processes of `make test`: one a core.
+TESTERS ?= auto
 ARGS ?=
 BIN := .venv/bin
 
@@ -17,7 +19,7 @@ train: setup
 	$(BIN)/dsvl-data train $(TRAIN) $(ARGS)
 
 test: setup
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(TESTERS) --dist loadgroup $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Fixtures that every test may use: the real data, and the session's one Ray."""
+"""What every test may use: the real data, and the session's one Ray."""
 
 from __future__ import annotations
 
@@ -11,6 +11,16 @@ import pytest
 import dsvl_data  # noqa: F401 first, as everywhere: it decides what `import pymupdf` loads
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests `make test` keeps together in one of its processes.
+
+    All that need Ray share one, and so one Ray; else a file's tests share what it sets up.
+    """
+    for item in items:
+        needs_ray = "ray_session" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("ray" if needs_ray else item.nodeid.split("::")[0]))
 
 
 @pytest.fixture(scope="session")
