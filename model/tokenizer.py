@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
-
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Protocol
 
 from model.chat import IMAGE_PLACEHOLDER
 from model.config import TokenIds
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 
 class Tokenizer(Protocol):
@@ -97,6 +98,9 @@ def load_tokenizer(source: str | Path) -> Tokenizer:
     """
     if str(source) == "bytes":
         return ByteTokenizer()
+    # Seconds to import, which the bytes do not need.
+    from transformers import AutoTokenizer
+
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(source))
     except (OSError, ValueError) as error:

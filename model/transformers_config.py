@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from transformers import DeepseekVLConfig, DeepseekVLHybridConfig
-
 from model.config import (
     CLIP_MEAN,
     CLIP_STD,
@@ -47,6 +45,9 @@ def from_transformers(raw: Mapping[str, Any], images: Mapping[str, Any]) -> Mode
     kind = raw.get("model_type")
     if kind not in (_HYBRID, _ALONE):
         raise ConfigError(f"model_type {kind!r} is neither {_HYBRID} nor {_ALONE}")
+    # Not at the top: their package takes seconds to import, and a training may never need it.
+    from transformers import DeepseekVLConfig, DeepseekVLHybridConfig
+
     kinds = DeepseekVLHybridConfig if kind == _HYBRID else DeepseekVLConfig
     # Typed as Any: its parts are annotated as dictionaries and are none.
     config: Any = kinds.from_dict(dict(raw))
