@@ -24,10 +24,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from dsvl_data.outcome import UserError
 from model.processor import Batch, Example, Processor, collate
-from train.corpus import Corpus, Reader
+from train.corpus import Corpus
 from train.encode import Encoded, blank, cut, encode
 from train.plan import Planner
 from train.pool import PlanSettings, Row, Slot
+from train.reader import Payloads, Reader, Unreadable
 
 
 class TooManyBroken(UserError):
@@ -181,10 +182,16 @@ class _Rows(Dataset[MicroBatch]):
         self._plan = plan
         self._reader = Reader()
         #: The sample read last: the parts of a long text follow each other.
-        self._last: tuple[str, int, Encoded] | None = None
+        self._last: tuple[tuple[str, int], Encoded] | None = None
 
     def __getitem__(self, request: Request) -> MicroBatch:
-        made = [[self._make(slot, request.shards) for slot in row] for row in request.rows]
+        wanted = {
+            (request.shards[slot.category, slot.shard], slot.row): None
+            for row in request.rows
+            for slot in row
+        }
+        read = dict(zip(wanted, self._reader.fetch(wanted), strict=True))
+        made = [[self._make(slot, request.shards, read) for slot in row] for row in request.rows]
         rows = [[encoded.example for encoded in row] for row in made]
         batch = collate(
             rows,
@@ -203,26 +210,36 @@ class _Rows(Dataset[MicroBatch]):
             len(batch.images),
         )
 
-    def _make(self, slot: Slot, shards: Mapping[tuple[int, int], str]) -> Encoded:
-        path = shards[slot.category, slot.shard]
-        if self._last is not None and self._last[:2] == (path, slot.row):
-            encoded = self._last[2]
+    def _make(
+        self,
+        slot: Slot,
+        shards: Mapping[tuple[int, int], str],
+        read: Mapping[tuple[str, int], Payloads | Unreadable],
+    ) -> Encoded:
+        sample = shards[slot.category, slot.shard], slot.row
+        if self._last is not None and self._last[0] == sample:
+            encoded = self._last[1]
         else:
-            encoded = self._read(path, slot)
+            encoded = self._encode(sample, slot, read[sample])
             # A blank is only as long as this slot needs it to be.
-            self._last = None if encoded.broken else (path, slot.row, encoded)
+            self._last = None if encoded.broken else (sample, encoded)
         example = cut(encoded.example, slot.start, slot.tokens, self._plan.images, self._processor)
         return replace(encoded, example=example)
 
-    def _read(self, path: str, slot: Slot) -> Encoded:
+    def _encode(
+        self, sample: tuple[str, int], slot: Slot, members: Payloads | Unreadable
+    ) -> Encoded:
+        path, row = sample
         try:
-            record, images = self._reader.sample(path, slot.row)
+            if isinstance(members, Exception):
+                raise members
+            record, images = self._reader.record(path, row, members)
             return encode(record, images, self._processor, draft=self._draft)
         except (OSError, ValueError, KeyError, TypeError) as error:
             # Damage on a disk must not end a run of weeks: the plan knows how long it was.
-            key = f"sample {slot.row} of {path}"
             tokens = slot.start + slot.tokens
-            return blank(key, tokens, f"{type(error).__name__}: {error}", self._processor)
+            reason = f"{type(error).__name__}: {error}"
+            return blank(f"sample {row} of {path}", tokens, reason, self._processor)
 
 
 def _categories(

@@ -154,7 +154,7 @@ def read_index(shard: str, columns: Sequence[str] | None = None) -> Index:
     with storage.open_input(path) as source:
         try:
             # Not `read_table`: that imports pandas, two seconds in every process that reads.
-            table = pq.ParquetFile(source).read(use_threads=False)
+            table = pq.ParquetFile(source).read(columns, use_threads=False)
             facts = json.loads((table.schema.metadata or {})[_DIGEST])
             digest = Digest(facts["bytes"], facts["xxh3"])
             form = Form.model_validate(facts["form"]) if "form" in facts else None

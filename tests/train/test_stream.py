@@ -16,9 +16,10 @@ import torch
 from dsvl_data.shards.index import read_index, read_sample
 from dsvl_data.shards.manifest import read_manifest
 from model.processor import IGNORED, PADDING, Processor
-from train.corpus import Corpus, Reader, read_members
+from train.corpus import Corpus
 from train.mixing import WarmUp
 from train.pool import PlanSettings
+from train.reader import read_members
 from train.stream import Loader, LoaderSettings, MicroBatch, TooManyBroken
 
 _PACKED = PlanSettings(
@@ -229,20 +230,6 @@ def test_a_shard_cut_off_on_disk_is_a_blank_too(
 def test_a_batch_that_cannot_be_dealt_out_is_refused(corpus: Corpus, processor: Processor) -> None:
     with pytest.raises(ValueError, match="4 rows does not divide into 3 ranks"):
         Loader(corpus, processor, _PACKED, LoaderSettings(1), world=3)
-
-
-def test_fetched_members_are_the_tars(built: Path) -> None:
-    import tarfile
-
-    reader = Reader()
-    record = read_manifest(str(built)).shards[0]
-    with tarfile.open(built / record.path) as tar:
-        expected = {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
-    found = {}
-    for row, entry in enumerate(read_index(str(built / record.path))):
-        for name, data in reader.fetch(str(built / record.path), row).items():
-            found[f"{entry.key}.{name}"] = bytes(data)
-    assert found == expected
 
 
 def test_counting_twice_is_counting_once(corpus: Corpus) -> None:
