@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import orjson
@@ -25,15 +25,18 @@ from dsvl_data.shards.index import read_index
 
 #: A sample's members by name. They are views: `bytes(view)` outlives the next call of `fetch`.
 Payloads: TypeAlias = dict[str, memoryview]
-#: What is no sample's, and why.
+#: Why a sample could not be read.
 Unreadable: TypeAlias = OSError | ValueError
+#: Samples that are read together: row in the shard, place in the answer.
+_Block: TypeAlias = list[tuple[int, int]]
 
 #: Shards that stay open, with their indexes.
 _KEPT = 128
-#: Bytes between two samples that are read along rather than asked around: what a request costs.
-_LOCAL_GAP, _STORED_GAP = 4 << 10, 1 << 20
-#: Neighbours are read together up to so many bytes.
-_BLOCK = 8 << 20
+#: Samples of an object in a store that lie no further apart, in bytes, come in one request of at
+#: most so many: to ask takes as long as to get that much.
+_GAP, _BLOCK = 1 << 20, 8 << 20
+#: Buffers that are kept to be used again: whoever loops still holds the last sample of the last.
+_BUFFERS = 2
 #: Requests to an object store that are under way at a time.
 _REQUESTS = 16
 
@@ -66,15 +69,14 @@ class Reader:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, _Shard] = OrderedDict()
-        self._buffer = bytearray()
+        self._buffers: list[bytearray] = []
         self._requests: ThreadPoolExecutor | None = None
 
     def fetch(self, wanted: Iterable[tuple[str, int]]) -> list[Payloads | Unreadable]:
         """The members of samples, each given by its shard and row, in the order asked for.
 
-        Each shard is read front to back, close neighbours at once; what cannot be read is the
-        error that says why. Drop the views before the next call, and their memory serves again:
-        to touch new memory takes as long as to read.
+        Each shard is read front to back; what cannot be read is the error that says why. Drop the
+        views soon, and their memory serves again: to touch new memory takes longer than to read.
         """
         rows: dict[str, list[tuple[int, int]]] = {}
         place = -1
@@ -84,14 +86,26 @@ class Reader:
             else:
                 rows[path] = [(row, place)]
         found: list[Payloads | Unreadable] = [{}] * (place + 1)
-        blocks: list[_Block] = []
+        local: list[tuple[_Shard, list[tuple[int, int]]]] = []
+        size = 0
         for path, samples in rows.items():
             try:
-                blocks += self._shard(path).blocks(sorted(samples))
+                shard = self._shard(path)
             except (OSError, ValueError) as error:
                 for _, place in samples:
                     found[place] = error
-        self._read(blocks, found)
+                continue
+            samples.sort()
+            if shard.stored is not None:
+                self._fetch_stored(shard, samples, found)
+            else:
+                local.append((shard, samples))
+                starts, stops = shard.members.starts, shard.members.stops
+                for row, _ in samples:
+                    size += stops[row] - starts[row]
+        room = self._room(size)
+        for shard, samples in local:
+            room = shard.read(samples, room, found)
         while len(self._kept) > _KEPT:
             self._kept.popitem(last=False)[1].close()
         return found
@@ -130,123 +144,130 @@ class Reader:
             shard = self._kept[path] = _Shard(path)
             return shard
 
-    def _read(self, blocks: Sequence[_Block], found: list[Payloads | Unreadable]) -> None:
-        room = self._room(sum(block.stop - block.start for block in blocks))
-        stored: list[tuple[_Block, memoryview]] = []
-        end = 0
-        for block in blocks:
-            start, end = end, end + block.stop - block.start
-            if block.shard.local:
-                block.shard.read(block, room[start:end], found)
-            else:
-                stored.append((block, room[start:end]))
-        if stored:
-            self._requests = self._requests or ThreadPoolExecutor(_REQUESTS)
-            jobs = [self._requests.submit(b.shard.read, b, view, found) for b, view in stored]
-            for job in jobs:
-                job.result()
+    def _fetch_stored(
+        self,
+        shard: _Shard,
+        samples: Sequence[tuple[int, int]],
+        found: list[Payloads | Unreadable],
+    ) -> None:
+        """Close neighbours in one request, and several requests at a time."""
+        self._requests = self._requests or ThreadPoolExecutor(_REQUESTS)
+        for _ in self._requests.map(lambda b: shard.request(b, found), shard.blocks(samples)):
+            pass
 
     def _room(self, size: int) -> memoryview:
         """Memory for so many bytes that nobody looks at."""
-        try:
-            # Python refuses to resize what somebody still has a view of.
-            self._buffer.append(0)
-            self._buffer.pop()
-        except BufferError:
-            self._buffer = bytearray()
-        if len(self._buffer) < size:
-            self._buffer = bytearray(size)
-        return memoryview(self._buffer)
-
-
-class _Block(NamedTuple):
-    """Bytes of a shard that are read at once, and the samples in them: row, place in the answer."""
-
-    shard: _Shard
-    start: int
-    stop: int
-    samples: list[tuple[int, int]]
+        for buffer in self._buffers:
+            try:
+                # Python refuses to resize what somebody still has a view of.
+                buffer.append(0)
+                buffer.pop()
+            except BufferError:
+                continue
+            break
+        else:
+            buffer = bytearray()
+            self._buffers.append(buffer)
+            del self._buffers[:-_BUFFERS]
+        if len(buffer) < size:
+            buffer.extend(bytes(size - len(buffer)))
+        return memoryview(buffer)
 
 
 class _Shard:
-    """An open shard and its index."""
+    """An open shard and its index. Of samples it is given their rows and places in the answer."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.members = read_members(path)
-        self.local = storage.is_local(path)
-        self._gap = _LOCAL_GAP if self.local else _STORED_GAP
-        self._number = os.open(path, os.O_RDONLY) if self.local else -1
-        self._file = None if self.local else storage.open_input(path)
+        #: The file in an object store; none for a local one, which needs no object.
+        self.stored = None if storage.is_local(path) else storage.open_input(path)
+        self._number = os.open(path, os.O_RDONLY) if self.stored is None else -1
+
+    def read(
+        self,
+        samples: Sequence[tuple[int, int]],
+        room: memoryview,
+        found: list[Payloads | Unreadable],
+    ) -> memoryview:
+        """Read samples of a local file into `room`; what is left of it.
+
+        One call of the system each: what it costs is less than most gaps would.
+        """
+        starts, stops, number = self.members.starts, self.members.stops, self._number
+        at = 0
+        for row, place in samples:
+            start = starts[row]
+            size = stops[row] - start
+            view = room[at : at + size]
+            at += size
+            try:
+                got = os.preadv(number, [view], start)
+                while 0 < got < size:  # one call gives 2 GiB at most
+                    more = os.preadv(number, [view[got:]], start + got)
+                    if not more:
+                        break
+                    got += more
+            except OSError as error:
+                found[place] = error
+            else:
+                self._unpack(row, place, view, got, found)
+        return room[at:]
 
     def blocks(self, samples: Sequence[tuple[int, int]]) -> list[_Block]:
-        """Where samples lie, in the order of rows, close neighbours together."""
-        starts, stops, gap = self.members.starts, self.members.stops, self._gap
+        """Samples, in the order of rows, by what one request brings."""
+        starts, stops = self.members.starts, self.members.stops
         blocks: list[_Block] = []
-        held: list[tuple[int, int]] = []
         first = last = 0
         for sample in samples:
             start, stop = starts[sample[0]], stops[sample[0]]
-            if held and start - last <= gap and stop - first <= _BLOCK:
-                held.append(sample)
+            if blocks and start - last <= _GAP and stop - first <= _BLOCK:
+                blocks[-1].append(sample)
             else:
-                if held:
-                    blocks.append(_Block(self, first, last, held))
-                held, first = [sample], start
+                blocks.append([sample])
+                first = start
             last = stop
-        blocks.append(_Block(self, first, last, held))
         return blocks
 
-    def read(self, block: _Block, view: memoryview, found: list[Payloads | Unreadable]) -> None:
-        """Read a block into `view`, and put its samples, or why they are none, where they go."""
+    def request(self, block: _Block, found: list[Payloads | Unreadable]) -> None:
+        """Read a block of an object in a store, which may be done from several threads."""
+        assert self.stored is not None
+        starts, stops = self.members.starts, self.members.stops
+        begin = starts[block[0][0]]
         try:
-            got = self._fill(view, block.start)
+            data = memoryview(self.stored.read_at(stops[block[-1][0]] - begin, begin))
         except OSError as error:
-            if len(block.samples) == 1:
-                found[block.samples[0][1]] = error
-                return
-            # A bad place on a disk must cost no neighbour.
-            for part in (part for sample in block.samples for part in self.blocks([sample])):
-                own = view[part.start - block.start : part.stop - block.start]
-                self.read(part, own, found)
+            for _, place in block:
+                found[place] = error
             return
-        start, members = block.start, self.members
-        first, names, offsets, ends = members.first, members.names, members.offsets, members.ends
-        for row, place in block.samples:
-            if members.stops[row] - start > got:
-                found[place] = OSError(f"{self.path} ends within sample {row}")
-            else:
-                found[place] = {
-                    names[m]: view[offsets[m] - start : ends[m] - start]
-                    for m in range(first[row], first[row + 1])
-                }
+        for row, place in block:
+            view = data[starts[row] - begin : stops[row] - begin]
+            self._unpack(row, place, view, len(view), found)
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            self._file.close()
+        if self.stored is not None:
+            self.stored.close()
         else:
             os.close(self._number)
 
-    def _fill(self, view: memoryview, start: int) -> int:
-        """Read bytes from `start` on; how many there were."""
-        if self._file is not None:
-            data = self._file.read_at(len(view), start)
-            view[: len(data)] = data
-            return len(data)
-        got = os.preadv(self._number, [view], start)
-        # One call gives 2 GiB at most.
-        while 0 < got < len(view):
-            more = os.preadv(self._number, [view[got:]], start + got)
-            if not more:
-                break
-            got += more
-        return got
+    def _unpack(
+        self, row: int, place: int, view: memoryview, got: int, found: list[Payloads | Unreadable]
+    ) -> None:
+        members = self.members
+        start = members.starts[row]
+        if members.stops[row] - start != got:
+            found[place] = OSError(f"{self.path} ends within sample {row}")
+            return
+        names, offsets, ends = members.names, members.offsets, members.ends
+        sample = found[place] = {}
+        for m in range(members.first[row], members.first[row + 1]):
+            sample[names[m]] = view[offsets[m] - start : ends[m] - start]
 
 
 def read_members(shard: str) -> Members:
     """Read where the samples of a shard lie, from its index. Raises as `read_index` does."""
-    index = read_index(shard, ["key", "members"])
+    index = read_index(shard, ["members"])
     column = index.table["members"].combine_chunks()
     values = column.values if isinstance(column, pa.ListArray) else column.flatten()
     names = values.field("name").dictionary_encode()
@@ -261,7 +282,7 @@ def read_members(shard: str) -> Members:
         [known[number] for number in names.indices.to_pylist()],
         _array(offsets),
         _array(ends),
-        [] if index.form is None else index.table["key"].to_pylist(),
+        [] if index.form is None else read_index(shard, ["key"]).table["key"].to_pylist(),
         index.form,
     )
 

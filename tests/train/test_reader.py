@@ -75,11 +75,12 @@ def test_memory_that_nobody_looks_at_serves_again(built: Path) -> None:
     shard = _shards(built)[0]
     reader = Reader()
     reader.fetch([(shard, 0), (shard, 1)])
-    before = reader._buffer
+    (before,) = reader._buffers
 
     reader.fetch([(shard, 1)])
 
-    assert reader._buffer is before
+    assert len(reader._buffers) == 1
+    assert reader._buffers[0] is before
 
 
 def test_more_shards_than_stay_open(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
