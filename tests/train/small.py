@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
-import signal
 import socket
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -98,7 +97,8 @@ def _plain(value: Any) -> Any:
 def start(recipe: Path, stage: Stage, world: int = 1) -> list[BaseProcess]:
     """Train in processes of their own, one a rank."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dsvl_data", "train.stream", "train.run"])
+    # First the package that says where the others lie: the server knows no path but Python's.
+    context.set_forkserver_preload(["dsvl_data", "tests.train.ready"])
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -124,8 +124,8 @@ def join(ranks: list[BaseProcess]) -> None:
 def kill(ranks: list[BaseProcess]) -> None:
     """As a machine that loses its power."""
     for process in ranks:
-        assert process.pid is not None
-        os.kill(process.pid, signal.SIGKILL)
+        process.kill()  # SIGKILL
+    for process in ranks:
         process.join()
 
 
