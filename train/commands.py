@@ -23,9 +23,10 @@ from model.freeze import Stage
 from model.processor import Processor
 from model.tensor_files import CheckpointError
 from model.tokenizer import load_tokenizer
-from train.evaluate import Evaluation
 from train.evaluation_sets import EvaluationSet, Form
+from train.held_out import scorer
 from train.settings import STAGES
+from train.summary import read_summary, write_summary
 
 evaluate = typer.Typer()
 
@@ -43,16 +44,10 @@ def train_command(recipe: Path, stage: int | None, after: int | None, *, ray: bo
 
         finals = train(recipe, stages, after=begin)
     if os.environ.get("RANK", "0") == "0":
-        for number, final in zip(stages, finals, strict=True):
-            first, last = _ends(final.parent / "log.jsonl")
-            typer.echo(f"stage {number}: loss {first:.3f} at first, {last:.3f} at last: {final}")
-
-
-def _ends(log: Path) -> tuple[float, float]:
-    """Means of the losses in the first and in the last fifth of a log's lines."""
-    lines = [json.loads(line)["loss"] for line in log.read_text(encoding="utf-8").splitlines()]
-    some = max(1, len(lines) // 5)
-    return sum(lines[:some]) / some, sum(lines[-some:]) / some
+        both = zip(stages, finals, strict=True)
+        for line in write_summary([read_summary(stage, final.parent) for stage, final in both]):
+            typer.echo(line)
+        typer.echo(f"weights: {finals[-1]}")
 
 
 def _stage(number: int) -> Stage:
@@ -69,23 +64,42 @@ def evaluate_model(
     form: Annotated[Form, typer.Option(help="whose form the set has; lines: JSON lines")],
     images: Annotated[str, typer.Option(metavar="DIR", help="where images' paths start")] = "",
     split: Annotated[str, typer.Option(help="of ScienceQA: train, val, test")] = "",
-    limit: Annotated[int, typer.Option(help="so many questions, evenly spread", min=0)] = 0,
+    limit: Annotated[
+        int, typer.Option(help="so many questions, evenly spread, or samples of a category", min=0)
+    ] = 0,
+    hold_out: Annotated[
+        int, typer.Option(help="of a corpus: what a training with this held out; 0: all", min=0)
+    ] = 0,
+    category: Annotated[
+        list[str] | None, typer.Option(help="of a corpus, as often as needed; none: all")
+    ] = None,
     rows: Annotated[int, typer.Option(help="rows at a time", min=1)] = 8,
     tokenizer: Annotated[
         str, typer.Option(help="bytes, a folder or a Hub name; the checkpoint's own by default")
     ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="machine-readable output")] = False,
 ) -> None:
-    """Score a model by the perplexities of given answers, or texts in bits per byte."""
+    """Score a model by the perplexities of given answers, texts in bits per byte, or a corpus.
+
+    Form `corpus`: the loss of its samples. Form `image-test`: how much lower it is with a sample's
+    own image than with another's.
+    """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     given = EvaluationSet(
-        name=Path(path).stem, form=form, path=path, images=images, split=split, limit=limit
+        name=Path(path).stem,
+        form=form,
+        path=path,
+        images=images,
+        split=split,
+        limit=limit,
+        hold_out=hold_out,
+        categories=tuple(category or ()),
     )
     try:
         processor = Processor(
             read_config(checkpoint), load_tokenizer(tokenizer or _own(checkpoint))
         )
-        evaluation = Evaluation(given, processor)
+        evaluation = scorer(given, processor)
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         score = evaluation.score(load(checkpoint, device=device, dtype=dtype), rows=rows)
     except (CheckpointError, ConfigError, ValueError) as error:
@@ -94,7 +108,9 @@ def evaluate_model(
         typer.echo(json.dumps(score.to_json(), indent=2, ensure_ascii=False))
         return
     screen = console()
-    said = [f"{score.name}: {score.metric} {score.value:.4f} of {score.items:,}"]
+    around = f" ± {score.error:.4f}" if score.error else ""
+    said = [f"{score.name}: {score.value:.4f}{around} {score.metric} ({score.items:,})"]
+    said += [f"  {name}: {value:.4f}" for name, value in sorted(score.parts.items())]
     for name, (right, asked) in sorted(score.categories.items()):
         if name:
             said.append(f"  {name}: {right} of {asked}")

@@ -59,9 +59,12 @@ def encode(
         example = processor.encode(write(record, pictures.__getitem__))
     except ValueError as error:
         return blank(key, 1, str(error), processor)
-    if broken:
-        example = replace(example, labels=torch.full_like(example.labels, IGNORED))
-    return Encoded(key, example, broken)
+    return Encoded(key, masked(example) if broken else example, broken)
+
+
+def masked(example: Example) -> Example:
+    """The example with its tokens in place, and none of them trained on."""
+    return replace(example, labels=torch.full_like(example.labels, IGNORED))
 
 
 def blank(key: str, tokens: int, broken: str, processor: Processor) -> Encoded:

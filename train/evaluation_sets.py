@@ -2,7 +2,7 @@
 
 In: MMBench's TSV, SEED-Bench's JSON, ScienceQA's problems.json, HellaSwag's JSON lines, MMLU's CSV,
 or JSON lines of `question`, `options`, `answer` (a letter, a number from 0 or the option's text)
-and `images` (paths, or base64). Out: `Question`s, and why any record is none.
+and `images` (paths, or base64); or a built corpus. Out: `Question`s, and why any record is none.
 """
 
 from __future__ import annotations
@@ -28,10 +28,20 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LONGEST_FIELD = 64 << 20
 
 Form: TypeAlias = Literal[
-    "mmbench", "seed-bench", "scienceqa", "lines", "hellaswag", "mmlu", "text"
+    "mmbench",
+    "seed-bench",
+    "scienceqa",
+    "lines",
+    "hellaswag",
+    "mmlu",
+    "text",
+    "corpus",
+    "image-test",
 ]
 #: Forms whose options are compared by their own text, and not by their letters.
 BY_TEXT: tuple[Form, ...] = ("hellaswag", "mmlu")
+#: Forms whose samples are those of a corpus: see `train.held_out`.
+OF_CORPUS: tuple[Form, ...] = ("corpus", "image-test")
 
 
 class EvaluationSet(Settings):
@@ -44,7 +54,15 @@ class EvaluationSet(Settings):
         default="", description="folder that paths of images start at; else the file's own"
     )
     split: str = Field(default="", description="of ScienceQA: train, val or test; none: all")
-    limit: int = Field(default=0, ge=0, description="so many questions, evenly spread; 0: all")
+    limit: int = Field(
+        default=0,
+        ge=0,
+        description="so many questions, evenly spread, or samples of a category; 0: all",
+    )
+    hold_out: int = Field(
+        default=0, ge=0, description="of a corpus: only what a training with this held out; 0: all"
+    )
+    categories: tuple[str, ...] = Field(default=(), description="of a corpus; none: all")
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,7 +41,8 @@ class Log:
     def __enter__(self) -> Self:
         if self._ranks.first:
             for file in self._folder.glob("*.jsonl"):
-                _keep_steps(file, self._done)
+                # Of a run that begins anew, not even what was told before the first step.
+                _keep_steps(file, self._done if self._done else -1)
         self._ranks.wait()
         self._ids = (self._folder / f"ids-{self._ranks.rank}.jsonl").open("a", encoding="utf-8")
         if self._ranks.first:
@@ -96,7 +97,11 @@ class Log:
         self._board.add_scalar(f"evaluation/{score.name}", score.value, step)
         if self._wandb is not None:
             self._wandb.log({f"evaluation/{score.name}": score.value}, step=step)
-        self.say(f"step {step:>6}/{self._steps}  {score.name}: {score.metric} {score.value:.4f}")
+        error = f" ± {score.error:.4f}" if score.error else ""
+        self.say(
+            f"step {step:>6}/{self._steps}  {score.name}: {score.value:.4f}{error} {score.metric} "
+            f"({score.items:,})"
+        )
 
     def line(self, facts: Mapping[str, Any]) -> None:
         """A line of figures."""

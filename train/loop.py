@@ -34,8 +34,10 @@ from model.tokenizer import load_tokenizer
 from model.vlm import Loss, VisionLanguageModel
 from train.checkpoints import Checkpoints, whole_parameters
 from train.corpus import Corpus, Counter
+from train.device import memory_gb, peak_tflops
 from train.encode import count_tokens
-from train.evaluate import Evaluation
+from train.evaluate import Scorer
+from train.held_out import held_out_scorers, scorer
 from train.log import Log
 from train.mixing import WarmUp
 from train.parallel import Ranks, let_go, spread
@@ -134,7 +136,10 @@ class Trainer:
             )
         except ValueError as error:
             raise UserError(f"stage {stage}: {error}") from error
-        self._evaluations = [Evaluation(given, self.processor) for given in recipe.evaluate]
+        self._evaluations: list[Scorer] = [
+            *(scorer(given, self.processor) for given in recipe.evaluate),
+            *held_out_scorers(self.corpus, self.processor, self.plan, recipe.held_out),
+        ]
         self._recent: deque[float] = deque(maxlen=_MEAN_OF)
         self._stop = False
 
@@ -153,6 +158,8 @@ class Trainer:
             closing(iter(self.loader)) as micros,
         ):
             log.say(self.describe())
+            if self.step == 0:
+                self._evaluate(log)
             steps = _by_step(micros)
             while self.step < self.settings.steps:
                 began = time.perf_counter()
@@ -325,7 +332,7 @@ class Trainer:
             "padding": 1 - tokens / max(1.0, places),
             "waiting_for_data": waited / self._ranks.world / seconds,
             "tflops": flops / self._ranks.world / seconds / 1e12,
-            "memory_gb": _memory(self._ranks.device),
+            "memory_gb": memory_gb(self._ranks.device),
             "broken": self.loader.broken,
         }
         peak = self._recipe.peak_tflops or peak_tflops(self._ranks.device)
@@ -394,6 +401,7 @@ def make_plan(recipe: TrainRecipe, settings: StageSettings, corpus: Corpus) -> P
         unit=settings.unit,
         seed=recipe.seed,
         window=recipe.window,
+        hold_out=recipe.hold_out,
     )
 
 
@@ -424,15 +432,6 @@ def with_blank_image(batch: Batch, config: ModelConfig) -> Batch:
     )
 
 
-def peak_tflops(device: torch.device) -> float | None:
-    """Dense bfloat16 teraflops of a common GPU, by its makers' data sheets."""
-    if device.type != "cuda":
-        return None
-    name = torch.cuda.get_device_name(device)
-    known = {"H100 PCIe": 756.0, "H100": 989.4, "H200": 989.4, "B200": 2250.0, "A100": 312.0}
-    return next((peak for part, peak in known.items() if part in name), None)
-
-
 def _processor(recipe: TrainRecipe, config: ModelConfig) -> Processor:
     try:
         return Processor(config, load_tokenizer(recipe.tokenizer))
@@ -447,14 +446,6 @@ def _by_step(micros: Iterator[MicroBatch]) -> Iterator[list[MicroBatch]]:
         if micro.last:
             yield batches
             batches = []
-
-
-def _memory(device: torch.device) -> float:
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 1e9
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 @contextmanager

@@ -133,7 +133,16 @@ class TrainRecipe(Settings):
     evaluate: tuple[EvaluationSet, ...] = Field(
         default=(), description="small sets that the model is scored on as it is trained"
     )
-    evaluate_every: int = Field(default=1000, gt=0, description="steps; and after the last one")
+    evaluate_every: int = Field(
+        default=1000, gt=0, description="steps; also before the first one and after the last"
+    )
+    hold_out: int = Field(
+        default=0,
+        ge=0,
+        description="one sample in so many is never trained on, and the model scored on some of "
+        "them: their loss, and the image test; 0: none",
+    )
+    held_out: int = Field(default=16, gt=0, description="at most so many of them of a category")
     peak_tflops: float | None = Field(
         default=None, gt=0, description="of a device, for MFU; none: known for common GPUs"
     )

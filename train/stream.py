@@ -25,7 +25,8 @@ from torch.utils.data import DataLoader, Dataset
 from dsvl_data.outcome import UserError
 from model.processor import Batch, Example, Processor, collate
 from train.corpus import Corpus
-from train.encode import Encoded, blank, cut, encode
+from train.encode import Encoded, blank, cut, encode, masked
+from train.held_out import is_held_out
 from train.plan import Planner
 from train.pool import PlanSettings, Row, Slot
 from train.reader import Payloads, Reader, Unreadable
@@ -234,12 +235,15 @@ class _Rows(Dataset[MicroBatch]):
             if isinstance(members, Exception):
                 raise members
             record, images = self._reader.record(path, row, members)
-            return encode(record, images, self._processor, draft=self._draft)
+            encoded = encode(record, images, self._processor, draft=self._draft)
         except (OSError, ValueError, KeyError, TypeError) as error:
             # Damage on a disk must not end a run of weeks: the plan knows how long it was.
             tokens = slot.start + slot.tokens
             reason = f"{type(error).__name__}: {error}"
             return blank(f"sample {row} of {path}", tokens, reason, self._processor)
+        if is_held_out(encoded.key, self._plan.hold_out):
+            return replace(encoded, example=masked(encoded.example))
+        return encoded
 
 
 def _categories(
