@@ -158,8 +158,10 @@ class VisionLanguageModel(nn.Module):
 def initialise_weights(model: VisionLanguageModel, seed: int = 0) -> None:
     """Fill every parameter of a new model, the same on any device for one seed.
 
-    Weights are normal with the deviation of their branch's authors (0.02; a tower's linear layers
-    by their inputs), biases 0, norms 1; the second neck begins as the first one, its scale at 0.
+    A matrix or kernel is normal with a deviation of one over the root of its inputs: 0.022 at the
+    published width of 2,048, and in a small model enough that what comes out depends on what is
+    looked at, which 0.02 is not. Embeddings have 0.02, biases are 0, norms 1; the second neck
+    begins as the first one, its scale at 0.
     """
     generator = torch.Generator().manual_seed(seed)
 
@@ -170,9 +172,9 @@ def initialise_weights(model: VisionLanguageModel, seed: int = 0) -> None:
     for module in model.modules():
         if isinstance(module, nn.LayerNorm | nn.RMSNorm):
             nn.init.ones_(module.weight)
-        elif isinstance(module, nn.Conv2d):
+        elif isinstance(module, nn.Conv2d | nn.Linear):
             normal(module.weight, module.weight[0].numel() ** -0.5)
-        elif isinstance(module, nn.Linear | nn.Embedding):
+        elif isinstance(module, nn.Embedding):
             normal(module.weight, 0.02)
         bias = getattr(module, "bias", None)
         if isinstance(bias, nn.Parameter):
