@@ -5,7 +5,7 @@ joined (`prompt`), they are the string that the model's authors feed to the toke
 
     {system}\n\nUser: ...\n\nAssistant: ...<end of sentence>User: ...\n\nAssistant:
 
-Only answers, each with its end of sentence, are trained on.
+Only answers, each with its end of sentence, are trained on, and of them only those that say so.
 """
 
 from __future__ import annotations
@@ -39,10 +39,14 @@ class Mark(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one side says. A `str` is text alone: a placeholder's name in it is only its letters."""
+    """What one side says. A `str` is text alone: a placeholder's name in it is only its letters.
+
+    `trained`: whether loss falls on it, where it is an answer; on a question none ever does.
+    """
 
     role: Role
     content: Content
+    trained: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +91,8 @@ def runs(turns: Sequence[Turn], system: str = SYSTEM_PROMPT) -> list[Run]:
             if content:
                 # Cut here and not after the space: this is where a prompt ends when it generates,
                 # so the tokens of an answer are those that the model will be asked for.
-                written.append(Run(f" {content[0]}", trained=True))
-                written.append(Run(Mark.END_OF_SENTENCE, trained=True))
+                written.append(Run(f" {content[0]}", trained=turn.trained))
+                written.append(Run(Mark.END_OF_SENTENCE, trained=turn.trained))
         else:
             _append_text(written, f"{prefix}{name}: ")
             for part in content:

@@ -110,11 +110,14 @@ def write(record: Mapping[str, Any], picture: Picture) -> list[Run]:
     turns: list[Turn] = []
     system = SYSTEM_PROMPT
     for role, group in itertools.groupby(segments, key=lambda segment: segment.get("role")):
-        content = list(_content(group, picture))
+        said = list(group)
+        content = list(_content(said, picture))
         if role == "system" and not turns:
             system = "".join(part for part in content if isinstance(part, str))
         elif role in ("user", "assistant"):
-            turns.append(Turn(role, content))
+            # An answer in several parts is one answer: no loss where any part is to carry none.
+            trained = all(segment.get("trained", True) for segment in said)
+            turns.append(Turn(role, content, trained))
         else:
             raise ValueError(f"turn {len(turns)} has the role {role!r}")
     return runs(turns, system)

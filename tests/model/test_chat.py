@@ -59,6 +59,21 @@ def test_answers_and_their_ends_are_trained_on_and_nothing_else() -> None:
     ]
 
 
+def test_an_answer_may_say_that_it_is_not_trained_on() -> None:
+    def turns(trained: bool) -> list[Turn]:
+        return [
+            Turn("user", "What is it?"),
+            Turn("assistant", "A dog.", trained=trained),
+            Turn("user", "Look again."),
+            Turn("assistant", "A cat."),
+        ]
+
+    without = runs(turns(trained=False), "")
+    assert [run.content for run in without if run.trained] == [" A cat.", Mark.END_OF_SENTENCE]
+    # The model sees the same, cut into the same pieces.
+    assert [run.content for run in without] == [run.content for run in runs(turns(True), "")]
+
+
 @given(st.lists(st.tuples(SAID, SAID), min_size=1, max_size=3), ANY_TEXT)
 def test_what_generates_is_a_prefix_of_what_trains(
     pairs: list[tuple[str, str]], system: str
