@@ -12,6 +12,24 @@ from torch.nn import functional
 from model.config import SiglipConfig
 
 
+class PatchEmbedding(nn.Conv2d):
+    """A convolution whose stride is its kernel: one linear layer over each patch."""
+
+    def __init__(self, width: int, patch_size: int) -> None:
+        super().__init__(3, width, patch_size, patch_size)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """[N, 3, height, width] to [N, rows, columns, width].
+
+        As a product and not as a convolution, whose result has the channels first: all the layers
+        after it would work on that, transposed, or copy it.
+        """
+        size = self.kernel_size[0]
+        patches = images.to(self.weight.dtype).unfold(2, size, size).unfold(3, size, size)
+        flat = patches.permute(0, 2, 3, 1, 4, 5).flatten(3)
+        return functional.linear(flat, self.weight.flatten(1), self.bias)
+
+
 class Mlp(nn.Module):
     """Two linear layers with an exact GELU between."""
 
@@ -66,15 +84,14 @@ class SiglipTower(nn.Module):
     def __init__(self, config: SiglipConfig) -> None:
         super().__init__()
         self.config = config
-        self.patch_embed = nn.Conv2d(3, config.width, config.patch_size, config.patch_size)
+        self.patch_embed = PatchEmbedding(config.width, config.patch_size)
         self.pos_embed = nn.Parameter(torch.zeros(1, config.side**2, config.width))
         self.blocks = nn.ModuleList(SiglipBlock(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width, config.norm_eps)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images, [N, 3, image_size, image_size], to [N, side x side, width]."""
-        patches = self.patch_embed(images.to(self.patch_embed.weight.dtype))
-        x = patches.flatten(2).transpose(1, 2) + self.pos_embed
+        x = self.patch_embed(images).flatten(1, 2) + self.pos_embed
         for block in self.blocks:
             x = block(x)
         normed: torch.Tensor = self.norm(x)
