@@ -59,11 +59,13 @@ def pack(
         raise ValueError(
             f"sample {first} has {images[first]} images; a row holds at most {limits.images}"
         )
+    # Without an image there is no limit of them to keep, and a bit set less for each.
+    most = limits.images if images.any() else 0
     members, ends = _pack(
         np.ascontiguousarray(lengths, np.int64),
-        np.ascontiguousarray(images, np.int64) if limits.images else np.zeros(len(lengths), int),
+        np.ascontiguousarray(images, np.int64) if most else np.zeros(len(lengths), np.int64),
         limits.tokens,
-        limits.images,
+        most,
         waiting,
         flush,
     )

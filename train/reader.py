@@ -1,18 +1,19 @@
 """Samples as the bytes that shards hold, fetched by range.
 
-In: which rows of which shards. Out: their members (`json`, `0.jpg`), as views of one buffer. A
-shard is opened once, its index says where everything lies, and nothing else of it is read.
+In: which rows of which shards. Out: their members (`json`, `0.jpg`), as views of the bytes where
+they lie. A shard is opened once, its index says where everything is, and nothing else is read.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
 from array import array
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import orjson
@@ -23,22 +24,25 @@ from dsvl_data import storage
 from dsvl_data.shards.foreign import Form
 from dsvl_data.shards.index import read_index
 
-#: A sample's members by name. They are views: `bytes(view)` outlives the next call of `fetch`.
+#: A sample's members by name.
 Payloads: TypeAlias = dict[str, memoryview]
 #: Why a sample could not be read.
 Unreadable: TypeAlias = OSError | ValueError
-#: Samples that are read together: row in the shard, place in the answer.
-_Block: TypeAlias = list[tuple[int, int]]
+#: Samples of one shard: row there, place in the answer.
+_Samples: TypeAlias = list[tuple[int, int]]
 
 #: Shards that stay open, with their indexes.
 _KEPT = 128
-#: Samples of an object in a store that lie no further apart, in bytes, come in one request of at
-#: most so many: to ask takes as long as to get that much.
-_GAP, _BLOCK = 1 << 20, 8 << 20
-#: Buffers that are kept to be used again: whoever loops still holds the last sample of the last.
-_BUFFERS = 2
+#: Samples with no more bytes between them are read at once: to ask again takes as long.
+_GAP_LOCAL, _GAP_STORED = 64 << 10, 1 << 20
+#: But not more at once than so many bytes.
+_BLOCK = 8 << 20
 #: Requests to an object store that are under way at a time.
 _REQUESTS = 16
+#: Linux's MADV_POPULATE_READ (5.14), which Python has no name for.
+_POPULATE_READ = 22
+#: None on systems that take no advice.
+_ADVICE: int | None = getattr(os, "POSIX_FADV_WILLNEED", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +73,13 @@ class Reader:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, _Shard] = OrderedDict()
-        self._buffers: list[bytearray] = []
         self._requests: ThreadPoolExecutor | None = None
 
     def fetch(self, wanted: Iterable[tuple[str, int]]) -> list[Payloads | Unreadable]:
         """The members of samples, each given by its shard and row, in the order asked for.
 
-        Each shard is read front to back; what cannot be read is the error that says why. Drop the
-        views soon, and their memory serves again: to touch new memory takes longer than to read.
+        What lies close together is read at once, and all is asked for before any is waited for.
+        What cannot be read is the error that says why.
         """
         rows: dict[str, list[tuple[int, int]]] = {}
         place = -1
@@ -86,8 +89,7 @@ class Reader:
             else:
                 rows[path] = [(row, place)]
         found: list[Payloads | Unreadable] = [{}] * (place + 1)
-        local: list[tuple[_Shard, list[tuple[int, int]]]] = []
-        size = 0
+        blocks: list[tuple[_Shard, int, int, _Samples]] = []
         for path, samples in rows.items():
             try:
                 shard = self._shard(path)
@@ -96,18 +98,13 @@ class Reader:
                     found[place] = error
                 continue
             samples.sort()
-            if shard.stored is not None:
-                self._fetch_stored(shard, samples, found)
-            else:
-                local.append((shard, samples))
-                starts, stops = shard.members.starts, shard.members.stops
-                for row, _ in samples:
-                    size += stops[row] - starts[row]
-        room = self._room(size)
-        for shard, samples in local:
-            room = shard.read(samples, room, found)
+            for start, stop, block in shard.blocks(samples):
+                shard.file.expect(start, stop)
+                blocks.append((shard, start, stop, block))
+        for shard, start, stop, block in blocks:
+            shard.read(start, stop, block, found)
         while len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)[1].close()
+            self._kept.popitem(last=False)[1].file.close()
         return found
 
     def sample(self, shard: str, row: int) -> tuple[dict[str, Any], Payloads]:
@@ -129,9 +126,9 @@ class Reader:
         return record, {name: data for name, data in members.items() if name != "json"}
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files; what was fetched can still be looked at."""
         while self._kept:
-            self._kept.popitem()[1].close()
+            self._kept.popitem()[1].file.close()
         if self._requests is not None:
             self._requests.shutdown()
             self._requests = None
@@ -141,128 +138,137 @@ class Reader:
             self._kept.move_to_end(path)
             return self._kept[path]
         except KeyError:
-            shard = self._kept[path] = _Shard(path)
+            members = read_members(path)
+            if storage.is_local(path):
+                shard = _Shard(path, members, _Local(path), _GAP_LOCAL)
+            else:
+                self._requests = self._requests or ThreadPoolExecutor(_REQUESTS)
+                shard = _Shard(path, members, _Stored(path, self._requests), _GAP_STORED)
+            self._kept[path] = shard
             return shard
 
-    def _fetch_stored(
-        self,
-        shard: _Shard,
-        samples: Sequence[tuple[int, int]],
-        found: list[Payloads | Unreadable],
-    ) -> None:
-        """Close neighbours in one request, and several requests at a time."""
-        self._requests = self._requests or ThreadPoolExecutor(_REQUESTS)
-        for _ in self._requests.map(lambda b: shard.request(b, found), shard.blocks(samples)):
-            pass
 
-    def _room(self, size: int) -> memoryview:
-        """Memory for so many bytes that nobody looks at."""
-        for buffer in self._buffers:
-            try:
-                # Python refuses to resize what somebody still has a view of.
-                buffer.append(0)
-                buffer.pop()
-            except BufferError:
-                continue
-            break
-        else:
-            buffer = bytearray()
-            self._buffers.append(buffer)
-            del self._buffers[:-_BUFFERS]
-        if len(buffer) < size:
-            buffer.extend(bytes(size - len(buffer)))
-        return memoryview(buffer)
+class _File(Protocol):
+    """Bytes by range: first what will be needed, then the bytes themselves."""
+
+    def expect(self, start: int, stop: int) -> None:
+        """Begin to bring a range."""
+
+    def take(self, start: int, stop: int) -> memoryview:
+        """The range, or as much of it as there is. Raises `OSError`."""
+
+    def close(self) -> None: ...
 
 
 class _Shard:
     """An open shard and its index. Of samples it is given their rows and places in the answer."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, members: Members, file: _File, gap: int) -> None:
         self.path = path
-        self.members = read_members(path)
-        #: The file in an object store; none for a local one, which needs no object.
-        self.stored = None if storage.is_local(path) else storage.open_input(path)
-        self._number = os.open(path, os.O_RDONLY) if self.stored is None else -1
+        self.members = members
+        self.file = file
+        self._gap = gap
 
-    def read(
-        self,
-        samples: Sequence[tuple[int, int]],
-        room: memoryview,
-        found: list[Payloads | Unreadable],
-    ) -> memoryview:
-        """Read samples of a local file into `room`; what is left of it.
-
-        One call of the system each: what it costs is less than most gaps would.
-        """
-        starts, stops, number = self.members.starts, self.members.stops, self._number
-        at = 0
-        for row, place in samples:
-            start = starts[row]
-            size = stops[row] - start
-            view = room[at : at + size]
-            at += size
-            try:
-                got = os.preadv(number, [view], start)
-                while 0 < got < size:  # one call gives 2 GiB at most
-                    more = os.preadv(number, [view[got:]], start + got)
-                    if not more:
-                        break
-                    got += more
-            except OSError as error:
-                found[place] = error
-            else:
-                self._unpack(row, place, view, got, found)
-        return room[at:]
-
-    def blocks(self, samples: Sequence[tuple[int, int]]) -> list[_Block]:
-        """Samples, in the order of rows, by what one request brings."""
-        starts, stops = self.members.starts, self.members.stops
-        blocks: list[_Block] = []
+    def blocks(self, samples: _Samples) -> list[tuple[int, int, _Samples]]:
+        """Samples, in the order of rows, with those that lie close together at once."""
+        starts, stops, gap = self.members.starts, self.members.stops, self._gap
+        blocks: list[tuple[int, int, _Samples]] = []
         first = last = 0
+        block: _Samples = []
         for sample in samples:
             start, stop = starts[sample[0]], stops[sample[0]]
-            if blocks and start - last <= _GAP and stop - first <= _BLOCK:
-                blocks[-1].append(sample)
+            if block and start - last <= gap and stop - first <= _BLOCK:
+                block.append(sample)
             else:
-                blocks.append([sample])
-                first = start
+                if block:
+                    blocks.append((first, last, block))
+                first, block = start, [sample]
             last = stop
+        blocks.append((first, last, block))
         return blocks
 
-    def request(self, block: _Block, found: list[Payloads | Unreadable]) -> None:
-        """Read a block of an object in a store, which may be done from several threads."""
-        assert self.stored is not None
-        starts, stops = self.members.starts, self.members.stops
-        begin = starts[block[0][0]]
+    def read(
+        self, start: int, stop: int, block: _Samples, found: list[Payloads | Unreadable]
+    ) -> None:
+        """Put a block's samples, or why they are none, into their places."""
         try:
-            data = memoryview(self.stored.read_at(stops[block[-1][0]] - begin, begin))
+            data = self.file.take(start, stop)
         except OSError as error:
-            for _, place in block:
-                found[place] = error
+            if len(block) == 1:
+                found[block[0][1]] = error
+                return
+            # A bad place of a disk must cost no neighbour.
+            for row, place in block:
+                self.read(self.members.starts[row], self.members.stops[row], [(row, place)], found)
             return
+        got = start + len(data)
+        members = self.members
+        first, names, offsets, ends = members.first, members.names, members.offsets, members.ends
         for row, place in block:
-            view = data[starts[row] - begin : stops[row] - begin]
-            self._unpack(row, place, view, len(view), found)
+            if members.stops[row] > got:
+                found[place] = OSError(f"{self.path} ends within sample {row}")
+                continue
+            sample = found[place] = {}
+            for m in range(first[row], first[row + 1]):
+                sample[names[m]] = data[offsets[m] - start : ends[m] - start]
+
+
+class _Local:
+    """A local file, mapped: what was read once is looked at where it lies, and never copied.
+
+    To look at a mapped page that cannot be read kills the process. So each range is brought
+    in by a call that says so instead; where the system has no such call, ranges are copied.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._number = os.open(path, os.O_RDONLY)
+        self._map: mmap.mmap | None = None
+        self._view = memoryview(b"")
+        try:
+            self._map = mmap.mmap(self._number, 0, access=mmap.ACCESS_READ)
+            self._map.madvise(_POPULATE_READ, 0, 1)
+            self._view = memoryview(self._map)
+        except (OSError, ValueError):  # no such call; no mapping there; an empty file
+            self._map = None
+
+    def expect(self, start: int, stop: int) -> None:
+        if _ADVICE is not None:
+            os.posix_fadvise(self._number, start, stop - start, _ADVICE)
+
+    def take(self, start: int, stop: int) -> memoryview:
+        if self._map is None:
+            return memoryview(_copy(self._number, start, stop))
+        view = self._view[start:stop]
+        if view:
+            page = start & -mmap.PAGESIZE
+            self._map.madvise(_POPULATE_READ, page, start + len(view) - page)
+        return view
 
     def close(self) -> None:
-        """Close the file."""
-        if self.stored is not None:
-            self.stored.close()
-        else:
-            os.close(self._number)
+        # The mapping goes with the last view of it.
+        self._map, self._view = None, memoryview(b"")
+        os.close(self._number)
 
-    def _unpack(
-        self, row: int, place: int, view: memoryview, got: int, found: list[Payloads | Unreadable]
-    ) -> None:
-        members = self.members
-        start = members.starts[row]
-        if members.stops[row] - start != got:
-            found[place] = OSError(f"{self.path} ends within sample {row}")
-            return
-        names, offsets, ends = members.names, members.offsets, members.ends
-        sample = found[place] = {}
-        for m in range(members.first[row], members.first[row + 1]):
-            sample[names[m]] = view[offsets[m] - start : ends[m] - start]
+
+class _Stored:
+    """An object in a store; several requests are under way at a time."""
+
+    def __init__(self, path: str, requests: ThreadPoolExecutor) -> None:
+        self._file = storage.open_input(path)
+        self._requests = requests
+        self._coming: dict[tuple[int, int], Future[bytes]] = {}
+
+    def expect(self, start: int, stop: int) -> None:
+        self._coming[start, stop] = self._requests.submit(self._file.read_at, stop - start, start)
+
+    def take(self, start: int, stop: int) -> memoryview:
+        coming = self._coming.pop((start, stop), None)
+        if coming is None:  # a part of what has failed
+            return memoryview(self._file.read_at(stop - start, start))
+        return memoryview(coming.result())
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def read_members(shard: str) -> Members:
@@ -290,6 +296,17 @@ def read_members(shard: str) -> Members:
 def _integers(column: pa.Array) -> NDArray[np.int64]:
     # Not `to_numpy`: that imports pandas, two seconds in every process that reads.
     return np.from_dlpack(column).astype(np.int64)
+
+
+def _copy(file: int, start: int, stop: int) -> bytes:
+    """A range of a file, or as much of it as there is: one call gives 2 GiB at most."""
+    data = os.pread(file, stop - start, start)
+    while data and len(data) < stop - start:
+        more = os.pread(file, stop - start - len(data), start + len(data))
+        if not more:
+            break
+        data += more
+    return data
 
 
 def _array(values: NDArray[np.int64]) -> array[int]:

@@ -12,7 +12,7 @@ import pytest
 from dsvl_data.shards.index import read_index
 from dsvl_data.shards.manifest import read_manifest
 from train import reader as reading
-from train.reader import Reader
+from train.reader import Reader, _Local, read_members
 
 
 def _shards(built: Path) -> list[str]:
@@ -33,7 +33,20 @@ def _bytes(found: object) -> dict[str, bytes]:
     return {name: bytes(data) for name, data in found.items()}
 
 
-def test_fetched_members_are_the_tars(built: Path) -> None:
+def _map_or_not(mapped: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not mapped:
+        # As a kernel answers that does not know the advice.
+        monkeypatch.setattr(reading, "_POPULATE_READ", 9999)
+
+
+_BOTH = pytest.mark.parametrize("mapped", [True, False], ids=["mapped", "copied"])
+
+
+@_BOTH
+def test_fetched_members_are_the_tars(
+    built: Path, mapped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _map_or_not(mapped, monkeypatch)
     expected = {
         (shard, row): sample
         for shard in _shards(built)
@@ -43,8 +56,12 @@ def test_fetched_members_are_the_tars(built: Path) -> None:
     wanted = sorted(expected, key=lambda sample: (sample[1], sample[0]), reverse=True)
     wanted.append(wanted[3])
 
-    found = Reader().fetch(wanted)
+    reader = Reader()
+    found = reader.fetch(wanted)
 
+    for shard in reader._kept.values():
+        assert isinstance(shard.file, _Local)
+        assert (shard.file._map is not None) == mapped
     assert [_bytes(each) for each in found] == [expected[sample] for sample in wanted]
 
 
@@ -61,26 +78,15 @@ def test_one_at_a_time_is_all_at_once_and_also_from_a_store(built: Path) -> None
     reader.close()
 
 
-def test_what_is_still_looked_at_is_not_overwritten(built: Path) -> None:
+def test_what_was_fetched_outlives_the_reader(built: Path) -> None:
     shard = _shards(built)[0]
     expected = _expected(shard)
     reader = Reader()
 
     held = [reader.fetch([(shard, row)])[0] for row in range(len(expected))]
+    reader.close()
 
     assert [_bytes(each) for each in held] == expected
-
-
-def test_memory_that_nobody_looks_at_serves_again(built: Path) -> None:
-    shard = _shards(built)[0]
-    reader = Reader()
-    reader.fetch([(shard, 0), (shard, 1)])
-    (before,) = reader._buffers
-
-    reader.fetch([(shard, 1)])
-
-    assert len(reader._buffers) == 1
-    assert reader._buffers[0] is before
 
 
 def test_more_shards_than_stay_open(built: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -95,37 +101,63 @@ def test_more_shards_than_stay_open(built: Path, monkeypatch: pytest.MonkeyPatch
         assert len(reader._kept) == 1
 
 
-def test_a_shard_cut_off_loses_only_what_lay_behind(built: Path, tmp_path: Path) -> None:
+def _copied(shard: str, folder: Path) -> str:
+    for suffix in (".tar", ".index.parquet"):
+        shutil.copy(shard.removesuffix(".tar") + suffix, folder)
+    return str(folder / Path(shard).name)
+
+
+@_BOTH
+def test_a_shard_cut_off_loses_only_what_lay_behind(
+    built: Path, tmp_path: Path, mapped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _map_or_not(mapped, monkeypatch)
     shard = _shards(built)[0]
     expected = _expected(shard)
-    last = read_index(shard)
-    *_, entry = last
-    cut = tmp_path / Path(shard).name
-    for suffix in (".tar", ".index.parquet"):
-        shutil.copy(shard.removesuffix(".tar") + suffix, tmp_path)
+    *_, entry = read_index(shard)
+    cut = _copied(shard, tmp_path)
     os.truncate(cut, entry.members[0].offset + 1)
 
-    *whole, broken = Reader().fetch((str(cut), row) for row in range(len(expected)))
+    *whole, broken = Reader().fetch((cut, row) for row in range(len(expected)))
 
     assert [_bytes(each) for each in whole] == expected[:-1]
     assert isinstance(broken, OSError)
     assert f"ends within sample {len(expected) - 1}" in str(broken)
 
 
-def test_a_bad_place_of_a_disk_costs_no_neighbour(
-    built: Path, monkeypatch: pytest.MonkeyPatch
+@_BOTH
+def test_a_shard_that_vanishes_under_the_reader_is_an_error_and_no_signal(
+    built: Path, tmp_path: Path, mapped: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    _map_or_not(mapped, monkeypatch)
+    shard = _copied(_shards(built)[0], tmp_path)
+    number = len(read_members(shard))
+    reader = Reader()
+    assert isinstance(reader.fetch([(shard, 0)])[0], dict)
+    os.truncate(shard, 0)
+
+    found = reader.fetch((shard, row) for row in range(number))
+
+    assert number > 1
+    assert all(isinstance(each, OSError) for each in found)
+
+
+@_BOTH
+def test_a_bad_place_of_a_disk_costs_no_neighbour(
+    built: Path, mapped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _map_or_not(mapped, monkeypatch)
     shard = _shards(built)[0]
     expected = _expected(shard)
     bad = list(read_index(shard))[1].members[0].offset
-    read = os.preadv
+    take = _Local.take
 
-    def fails(file: int, views: list[memoryview], start: int) -> int:
-        if start <= bad < start + len(views[0]):
+    def fails(self: _Local, start: int, stop: int) -> memoryview:
+        if start <= bad < stop:
             raise OSError(5, "Input/output error")
-        return read(file, views, start)
+        return take(self, start, stop)
 
-    monkeypatch.setattr(os, "preadv", fails)
+    monkeypatch.setattr(_Local, "take", fails)
     first, broken, *rest = Reader().fetch((shard, row) for row in range(len(expected)))
 
     assert [_bytes(each) for each in (first, *rest)] == [expected[0], *expected[2:]]
