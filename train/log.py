@@ -23,7 +23,7 @@ from train.evaluate import Score
 from train.parallel import Ranks
 from train.stream import MicroBatch
 
-_CONSOLE = Console(stderr=True, highlight=False)
+_CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Log:
@@ -71,12 +71,12 @@ class Log:
     def say(self, text: str) -> None:
         """A line on the terminal."""
         if self._ranks.first:
-            _CONSOLE.print(text)
+            _CONSOLE.print(text, soft_wrap=True)
 
     @staticmethod
     def warn(text: str) -> None:
         """A warning on the terminal, of any rank."""
-        _CONSOLE.print(text, style="yellow")
+        _CONSOLE.print(text, style="yellow", soft_wrap=True)
 
     def ids(self, step: int, batches: Sequence[MicroBatch]) -> None:
         """Note which samples a step, counted from 1, was made of on this rank."""
@@ -121,7 +121,8 @@ class Log:
             f"step {facts['step']:>6}/{self._steps}  loss {facts['loss']:.4f}  "
             f"lr {facts['learning_rate']:.2e}  norm {facts['gradient_norm']:.2f}  "
             f"{facts['tokens_a_second']:,.0f} tokens/s  {facts['images_a_second']:.1f} images/s  "
-            f"padding {facts['padding']:.1%}  data {facts['waiting_for_data']:.1%}{mfu}"
+            f"padding {facts['padding']:.1%}  data {facts['waiting_for_data']:.1%}{mfu}",
+            soft_wrap=True,
         )
 
 

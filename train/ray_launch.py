@@ -2,20 +2,22 @@
 
 In: a recipe, stages. Out: what `train/run.py` gives, from as many workers as the recipe's
 `ray_workers` says, one a GPU, or one a CPU where the cluster has no GPU. A worker that is lost
-ends the attempt; Ray starts all of them again, and they go on from the last checkpoint. The
-recipe's folders must be seen from every node.
+ends the attempt; all are started again, and go on from the last checkpoint. The recipe's folders
+must be seen from every node.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dsvl_data.console import console
 from dsvl_data.engine.cluster import session
 from dsvl_data.outcome import UserError
 from model.freeze import Stage
-from train.settings import load
+from train.settings import TrainRecipe, load
 from train.weights import stage_folder
 
 
@@ -24,13 +26,42 @@ def train_on_ray(
 ) -> list[Path]:
     """Train stages in turn on Ray's workers; returns their final folders.
 
-    Raises `UserError` where Ray cannot train.
+    Raises `UserError` where Ray cannot train, and what a worker raised of it.
     """
-    import ray
-    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
-    from ray.train.torch import TorchTrainer
+    from ray.train import TrainingFailedError
 
     recipe, _ = load(recipe_path)
+    told = {
+        "recipe": str(Path(recipe_path).absolute()),
+        "stages": list(stages),
+        "after": after,
+    }
+    with session((), echo=True):
+        for failures in itertools.count(1):
+            try:
+                _attempt(recipe, told)
+                break
+            except TrainingFailedError as error:
+                refusal = _refusal(error)
+                if refusal is not None:
+                    raise UserError(str(refusal)) from error
+                if failures > recipe.ray_failures:
+                    raise UserError(f"training on Ray failed {failures} times: {error}") from error
+                console(stderr=True).print(
+                    f"failure {failures}, {recipe.ray_failures} are allowed; going on from the "
+                    f"last checkpoint: {_last_line(error)}",
+                    markup=False,
+                    highlight=False,
+                    soft_wrap=True,
+                )
+    return [stage_folder(recipe, stage) / "final" for stage in stages]
+
+
+def _attempt(recipe: TrainRecipe, told: dict[str, Any]) -> None:
+    """Train with workers of which none may be lost. Raises Ray's `TrainingFailedError`."""
+    import ray
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchTrainer
 
     # Defined here so that Ray sends it as it is: on a worker, whose path nothing has put right
     # before `dsvl_data` is imported, `train` may be a stray module of another package.
@@ -40,26 +71,31 @@ def train_on_ray(
 
         train(told["recipe"], told["stages"], after=told["after"])
 
-    with session(()):
-        gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
-        trainer = TorchTrainer(
-            work,
-            train_loop_config={
-                "recipe": str(Path(recipe_path).absolute()),
-                "stages": list(stages),
-                "after": after,
-            },
-            scaling_config=ScalingConfig(
-                num_workers=recipe.ray_workers or max(1, gpus), use_gpu=bool(gpus)
-            ),
-            run_config=RunConfig(
-                name=recipe.name,
-                storage_path=str(Path(recipe.out).absolute() / "ray"),
-                failure_config=FailureConfig(max_failures=recipe.ray_failures),
-            ),
-        )
-        try:
-            trainer.fit()
-        except TrainingFailedError as error:
-            raise UserError(f"training on Ray failed: {error}") from error
-    return [stage_folder(recipe, stage) / "final" for stage in stages]
+    gpus = int(ray.cluster_resources().get("GPU", 0))  # type: ignore[no-untyped-call]
+    TorchTrainer(
+        work,
+        train_loop_config=told,
+        scaling_config=ScalingConfig(
+            num_workers=recipe.ray_workers or max(1, gpus), use_gpu=bool(gpus)
+        ),
+        run_config=RunConfig(
+            name=recipe.name,
+            storage_path=str(Path(recipe.out).absolute() / "ray"),
+            # Ray would train again what the trainer itself refused or stopped.
+            failure_config=FailureConfig(max_failures=0),
+        ),
+    ).fit()
+
+
+def _refusal(error: Exception) -> UserError | None:
+    """What a worker raised for the user to read, which another attempt would only raise again."""
+    for failure in getattr(error, "worker_failures", {}).values():
+        # What was raised, where Ray has wrapped it with its stack.
+        raised = getattr(failure, "_base_exc", failure)
+        if isinstance(raised, UserError):
+            return raised
+    return None
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

@@ -299,10 +299,11 @@ class _Pool:
 
 
 @contextlib.contextmanager
-def session(pipelines: Iterable[str]) -> Iterator[None]:
+def session(pipelines: Iterable[str], *, echo: bool = False) -> Iterator[None]:
     """Have a Ray: the one that runs in this process, `RAY_ADDRESS`, or a new one here.
 
-    `pipelines` (`package.module:NAME`) says whose code a cluster needs beside our own.
+    `pipelines` (`package.module:NAME`) says whose code a cluster needs beside our own. `echo`:
+    what workers print is printed here too.
     """
     if ray.is_initialized():
         yield
@@ -311,7 +312,7 @@ def session(pipelines: Iterable[str]) -> Iterator[None]:
         try:
             ray.init(
                 runtime_env={"py_modules": _modules(pipelines)},
-                log_to_driver=False,
+                log_to_driver=echo,
                 logging_level=logging.ERROR,
             )
         except (ConnectionError, RayError) as error:
@@ -322,21 +323,21 @@ def session(pipelines: Iterable[str]) -> Iterator[None]:
             ) from error
     else:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        _start_here()
+        _start_here(echo=echo)
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def _start_here() -> None:
+def _start_here(*, echo: bool) -> None:
     before = set(sandbox.descendants(os.getpid()))
     for attempt in range(1, ATTEMPTS + 1):
         try:
             ray.init(
                 address="local",  # not whatever cluster somebody has started on this machine
                 include_dashboard=False,
-                log_to_driver=False,
+                log_to_driver=echo,
                 logging_level=logging.ERROR,
                 object_store_memory=80 << 20,  # the least it takes; nothing big goes through it
             )
