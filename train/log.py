@@ -23,7 +23,7 @@ from train.evaluate import Score
 from train.parallel import Ranks
 from train.stream import MicroBatch
 
-_CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
+_CONSOLE = Console(stderr=True, highlight=False)
 
 
 class Log:

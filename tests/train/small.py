@@ -56,11 +56,16 @@ _STAGE: dict[str, Any] = {
 
 
 def write_recipe(
-    folder: Path, corpus: Path, *, each: dict[str, Any] | None = None, **changes: Any
+    folder: Path,
+    corpus: Path,
+    *,
+    each: dict[str, Any] | None = None,
+    config: ModelConfig = SMALL,
+    **changes: Any,
 ) -> Path:
     """A recipe for all stages over the corpus `built`; `each` changes every stage."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.yaml").write_text(yaml.safe_dump(_plain(dataclasses.asdict(SMALL))))
+    (folder / "model.yaml").write_text(yaml.safe_dump(_plain(dataclasses.asdict(config))))
     stages = {
         "stage_1": {"shares": {"document_ocr": 1.0}},
         "stage_2": {
