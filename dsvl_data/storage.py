@@ -157,8 +157,10 @@ def read_bytes(path: str, offset: int = 0, length: int | None = None) -> bytes:
         # Once per picture: a file object costs three times as much as the read.
         handle = os.open(path, os.O_RDONLY)
         try:
-            left = max(os.fstat(handle).st_size - offset, 0)
-            return _read(handle, offset, left if length is None else min(left, length))
+            if length is None or length > _COPY_BYTES:  # no more memory than there are bytes
+                left = max(os.fstat(handle).st_size - offset, 0)
+                length = left if length is None else min(left, length)
+            return _read(handle, offset, length)
         finally:
             os.close(handle)
     with open_input(path) as source:

@@ -1,55 +1,51 @@
 """The order of blocks of lines: the picture is cut at gaps, across first, then down.
 
-In: blocks, each the strokes of its lines with the corners of their texts. Out: their numbers in
-reading order. Where most of a picture's text runs along a slope, the gaps are looked for along it.
+In: lines as strokes, and the lines of each block. Out: the numbers of the blocks in reading order.
+Where most of a picture's text runs along a slope, the gaps are looked for along it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
 
 from dsvl_data.layout.shapes import Ends
-from dsvl_data.layout.strokes import Box, Stroke, around, mean_height
+from dsvl_data.layout.strokes import Box, Frame, Stroke, around, mean_height
 
 _MARGIN = 0.25  # of the text's height: outlines of neighbours touch
 _COHERENT = 0.9  # of the text runs in one direction: then that is the picture's horizontal
 _SLANT = 0.1  # sine of a slope that is not worth a rotation
 
 
-class Block(NamedTuple):
-    """Lines that follow one another, and the corners of all texts in them, in pixels."""
-
-    lines: Sequence[Stroke]
-    corners: Sequence[Ends]
-
-
 def block_order(
-    blocks: Sequence[Block], lines: Sequence[Stroke], frame: tuple[float, float, float]
+    blocks: Sequence[Sequence[int]],
+    lines: Sequence[Stroke],
+    corners_of: Callable[[int], Sequence[Ends]],
+    frame: Frame,
 ) -> list[int]:
     """Return the numbers of blocks in the order in which they are read.
 
-    `lines` are those of all of them, `frame` what `lines` are relative to: left, top, extent.
+    A block is the numbers of its lines; `corners_of` gives those of a line's texts, in pixels,
+    and `frame` is what `lines` are relative to.
     """
     if len(blocks) == 1:
         return [0]
     ux, uy = _horizontal(lines)
     boxes = []
     for block in blocks:
+        strokes = [lines[line] for line in block]
         if uy:
-            left, top, right, bottom = _turned(block.corners, frame, ux, uy)
+            corners = [four for line in block for four in corners_of(line)]
+            left, top, right, bottom = _turned(corners, frame, ux, uy)
         else:
-            left, top, right, bottom = around([line[-1] for line in block.lines])
-        margin = _MARGIN * mean_height(block.lines)
+            left, top, right, bottom = around([stroke[9] for stroke in strokes])
+        margin = _MARGIN * mean_height(strokes)
         across, down = min(margin, (right - left) * 0.45), min(margin, (bottom - top) * 0.45)
         boxes.append((left + across, top + down, right - across, bottom - down))
-    return _cut(boxes, [block.lines[0][-2] for block in blocks])
+    return _cut(boxes, [lines[block[0]][8] for block in blocks])
 
 
-def _turned(
-    corners: Sequence[Ends], frame: tuple[float, float, float], ux: float, uy: float
-) -> Box:
+def _turned(corners: Sequence[Ends], frame: Frame, ux: float, uy: float) -> Box:
     """The box around texts along a direction."""
     x0, y0, extent = frame
     points = [((x - x0) / extent, (y - y0) / extent) for four in corners for x, y in four]
@@ -65,7 +61,8 @@ def _horizontal(lines: Sequence[Stroke]) -> tuple[float, float]:
     of the spines of books, which are read from left to right.
     """
     whole = flat = x = y = 0.0
-    for _, _, _, _, ux, uy, length, _, _, _ in lines:
+    for line in lines:
+        ux, uy, length = line[4], line[5], line[6]
         whole += length
         if abs(ux) >= abs(uy):
             flat += length

@@ -14,13 +14,13 @@ or on the picture's scale: all coordinates are first taken relative to what the 
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
-from dsvl_data.layout.blocks import Block, block_order
+from dsvl_data.layout.blocks import block_order
 from dsvl_data.layout.shapes import Ends
 from dsvl_data.layout.strokes import (
-    bounds_of,
     frame_of,
     joined,
     lines_in_block,
@@ -40,6 +40,10 @@ class Line(NamedTuple):
     vertical: bool
 
 
+#: As `Line`, in half the time.
+_line_of: Callable[[tuple[Any, ...]], Line] = partial(tuple.__new__, Line)
+
+
 def reading_order(
     texts: Sequence[str], ends: Sequence[Ends], *, oriented: bool = True
 ) -> list[Line]:
@@ -53,27 +57,25 @@ def reading_order(
     if not texts:
         return []
     order = [index for _, _, index in sorted(zip(ends, texts, range(len(texts)), strict=True))]
-    boxes = [bounds_of(ends[index]) for index in order]
-    frame = frame_of(boxes)
-    words = [
-        stroke_of(texts[index], ends[index], box, frame, oriented)
-        for index, box in zip(order, boxes, strict=True)
-    ]
+    frame = frame_of(ends)
+    words = [stroke_of(texts[index], ends[index], frame, oriented) for index in order]
     chains = words_in_line(words)
-    lines = [joined([words[word] for word in chain]) for chain in chains]
-    members = [[order[word] for word in chain] for chain in chains]
-    groups = lines_in_block(lines)
-    blocks = [
-        Block([lines[line] for line in group], [ends[t] for line in group for t in members[line]])
-        for group in groups
+    lines = [
+        words[chain[0]] if len(chain) == 1 else joined([words[word] for word in chain])
+        for chain in chains
     ]
+    blocks = lines_in_block(lines)
+
+    def corners_of(line: int) -> list[Ends]:
+        return [ends[order[word]] for word in chains[line]]
+
     found = []
-    for number, block in enumerate(block_order(blocks, lines, frame)):
-        for line in groups[block]:
-            inside = members[line]
+    for number, block in enumerate(block_order(blocks, lines, corners_of, frame)):
+        for line in blocks[block]:
+            inside = [order[word] for word in chains[line]]
             if len(inside) > 1 and _runs_left([texts[index] for index in inside]):
                 inside.reverse()
-            found.append(Line(tuple(inside), number, lines[line][-2]))
+            found.append(_line_of((tuple(inside), number, lines[line][8])))
     return found
 
 

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import TypeAlias
 
 from dsvl_data.layout.shapes import Ends
 from dsvl_data.layout.writing import has_cjk
 
 Box: TypeAlias = tuple[float, float, float, float]
+#: What lengths are relative to, in pixels: left, top, and the longer side.
+Frame: TypeAlias = tuple[float, float, float]
 #: The middle line that a text or line runs along, with its height and bounds: start x, start y,
 #: end x, end y, direction as a unit vector (x, y), length, height, whether it is Chinese or
 #: Japanese that runs downwards, and the box. A plain tuple: there are dozens a picture, and one
@@ -39,22 +42,15 @@ _TALL, _WRONG = 1.3, 1.35
 _NOBODY = (math.inf, -1)
 
 
-def frame_of(boxes: Sequence[Box]) -> tuple[float, float, float]:
-    """Return what boxes cover: left, top, and the longer side."""
-    left, top, right, bottom = around(boxes)
-    return left, top, max(right - left, bottom - top) or 1.0
+def frame_of(ends: Sequence[Ends]) -> Frame:
+    """Return what texts cover."""
+    xs, ys = zip(*chain.from_iterable(ends), strict=True)
+    left, top = min(xs), min(ys)
+    return left, top, max(max(xs) - left, max(ys) - top) or 1.0
 
 
-def bounds_of(corners: Ends) -> Box:
-    """Return the box around four points."""
-    (ax, ay), (bx, by), (cx, cy), (dx, dy) = corners
-    return min(ax, bx, cx, dx), min(ay, by, cy, dy), max(ax, bx, cx, dx), max(ay, by, cy, dy)
-
-
-def stroke_of(
-    text: str, corners: Ends, box: Box, frame: tuple[float, float, float], oriented: bool
-) -> Stroke:
-    """Find out which way a text runs, from its outline, the box around it and its characters."""
+def stroke_of(text: str, corners: Ends, frame: Frame, oriented: bool) -> Stroke:
+    """Find out which way a text runs, from its outline and its characters."""
     x0, y0, extent = frame
     (ax, ay), (bx, by), (cx, cy), (dx, dy) = corners
     ax, bx, cx, dx = (ax - x0) / extent, (bx - x0) / extent, (cx - x0) / extent, (dx - x0) / extent
@@ -76,7 +72,8 @@ def stroke_of(
         ux, uy = -ux, -uy
     middle_x, middle_y = (ax + bx + cx + dx) / 4, (ay + by + cy + dy) / 4
     half_x, half_y = ux * length / 2, uy * length / 2
-    left, top, right, bottom = box
+    left, _, _, right = sorted((ax, bx, cx, dx))  # in half the time of `min` and `max`
+    top, _, _, bottom = sorted((ay, by, cy, dy))
     return (
         middle_x - half_x,
         middle_y - half_y,
@@ -87,7 +84,7 @@ def stroke_of(
         length,
         height,
         turned and has_cjk(text),
-        ((left - x0) / extent, (top - y0) / extent, (right - x0) / extent, (bottom - y0) / extent),
+        (left, top, right, bottom),
     )
 
 
@@ -161,44 +158,31 @@ def _successors(
     count = len(strokes)
     if count == 1:
         return [-1]
-    # (score, index), the best yet
-    following, preceding = [_NOBODY] * count, [_NOBODY] * count
     reached = []
     for index, stroke in enumerate(strokes):
-        _, _, _, _, ux, uy, _, height, vertical, (left, top, right, bottom) = stroke
-        margin = reach * height
+        left, top, right, bottom = stroke[9]
+        margin = reach * stroke[7]
         reached.append(
-            (top - margin, index, left - margin, right + margin, bottom + margin,
-             ux, uy, height, ratio * height, vertical)
-        )  # fmt: skip
+            (top - margin, index, left - margin, right + margin, bottom + margin, stroke)
+        )
     reached.sort()
-    for position, (
-        _,
-        i,
-        left,
-        right,
-        bottom,
-        a_ux,
-        a_uy,
-        a_height,
-        a_most,
-        a_vertical,
-    ) in enumerate(reached, 1):
-        for top, j, b_left, b_right, _, b_ux, b_uy, b_height, b_most, b_vertical in reached[
-            position:
-        ]:
-            if top > bottom:
+    # (score, index), the best yet
+    following, preceding = [_NOBODY] * count, [_NOBODY] * count
+    for position, (_, i, left, right, bottom, a) in enumerate(reached, 1):
+        for other in reached[position:]:
+            if other[0] > bottom:
                 break
+            if other[2] > right or other[3] < left:
+                continue
+            b = other[5]
             if (
-                b_left > right
-                or b_right < left
-                or a_ux * b_ux + a_uy * b_uy <= turn
-                or a_height > b_most
-                or b_height > a_most
-                or a_vertical is not b_vertical
+                a[4] * b[4] + a[5] * b[5] <= turn
+                or a[7] > ratio * b[7]
+                or b[7] > ratio * a[7]
+                or a[8] is not b[8]
             ):
                 continue
-            a, b = strokes[i], strokes[j]
+            j = other[1]
             for first, second, value in ((i, j, score(a, b)), (j, i, score(b, a))):
                 if value != math.inf:
                     following[first] = min(following[first], (value, second))
@@ -214,39 +198,35 @@ def _chains(successors: Sequence[int]) -> list[list[int]]:
 
     No two have one successor.
     """
-    chains: list[list[int]] = []
-    left = len(successors)
     followers = set(successors)
-    heads = [index for index in range(left) if index not in followers]
-    for head in heads:
-        chain = [head]
-        while (after := successors[chain[-1]]) >= 0:
-            chain.append(after)
-        chains.append(chain)
-        left -= len(chain)
-    if left:
-        in_rings = followers.difference((-1,), *chains)
-        while in_rings:
-            chain = [min(in_rings)]
-            while (after := successors[chain[-1]]) != chain[0]:
-                chain.append(after)
-            chains.append(chain)
-            in_rings.difference_update(chain)
+    chains: list[list[int]] = []
+    for head, after in enumerate(successors):
+        if head not in followers:
+            links = [head]
+            while after >= 0:
+                links.append(after)
+                after = successors[after]
+            chains.append(links)
+    in_rings = followers.difference((-1,), *chains)
+    while in_rings:
+        links = [min(in_rings)]
+        while (after := successors[links[-1]]) != links[0]:
+            links.append(after)
+        chains.append(links)
+        in_rings.difference_update(links)
     return chains
 
 
-def joined(chain: Sequence[Stroke]) -> Stroke:
+def joined(strokes: Sequence[Stroke]) -> Stroke:
     """Make one stroke of several, from the start of the first to the end of the last."""
-    if len(chain) == 1:
-        return chain[0]
-    start_x, start_y, _, _, ux, uy, _, _, vertical, _ = chain[0]
-    _, _, end_x, end_y, _, _, _, _, _, _ = chain[-1]
+    start_x, start_y, _, _, ux, uy, _, _, vertical, _ = strokes[0]
+    _, _, end_x, end_y, _, _, _, _, _, _ = strokes[-1]
     step_x, step_y = end_x - start_x, end_y - start_y
     length = math.sqrt(step_x * step_x + step_y * step_y)
     if length > 0:
         ux, uy = step_x / length, step_y / length
-    height = mean_height(chain)
-    box = around([box for _, _, _, _, _, _, _, _, _, box in chain])
+    height = mean_height(strokes)
+    box = around([stroke[9] for stroke in strokes])
     return start_x, start_y, end_x, end_y, ux, uy, length, height, vertical, box
 
 
@@ -254,7 +234,7 @@ def mean_height(strokes: Sequence[Stroke]) -> float:
     """Return the mean of the heights of strokes."""
     if len(strokes) == 1:
         return strokes[0][7]
-    return sum([height for _, _, _, _, _, _, _, height, _, _ in strokes]) / len(strokes)
+    return sum([stroke[7] for stroke in strokes]) / len(strokes)
 
 
 def around(boxes: Sequence[Box]) -> Box:

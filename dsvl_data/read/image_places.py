@@ -128,8 +128,10 @@ def in_folder(folder: str, name: str, *, stems: bool = False) -> Span | None:
     a link that leads out of the folder.
     """
     if stems:
-        found = (in_folder(folder, name + suffix) for suffix in _PICTURES)
-        return next((span for span in found if span is not None), None)
+        for suffix in _PICTURES:
+            if (span := in_folder(folder, name + suffix)) is not None:
+                return span
+        return None
     path = checked_name(name)
     if not storage.is_local(folder):
         whole = storage.join(folder, path)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -39,6 +40,10 @@ class Element(NamedTuple):
     size: int
 
 
+#: As `Element`, in half the time.
+_element_of: Callable[[tuple[Any, ...]], Element] = partial(tuple.__new__, Element)
+
+
 def elements(read: Callable[[int], bytes], at: str = "", *, keys: bool = True) -> Iterator[Element]:
     """Yield the elements of the array or object at `at`, a path of keys joined by dots.
 
@@ -59,7 +64,11 @@ def elements(read: Callable[[int], bytes], at: str = "", *, keys: bool = True) -
     origin = 0  # of the chunk, in the whole text
     while chunk := read(_CHUNK):
         for offset, kind, level, byte in tokens.feed(chunk):
-            if kind == _OPEN:
+            if kind == _COMMA and level == inside > len(path):  # the most frequent, with colons
+                yield _element_of((position, key, start, origin + offset - start))
+                position += 1
+                key = None
+            elif kind == _OPEN:
                 if level != inside or (inside and key != path[inside - 1]):
                     continue
                 inside += 1
@@ -73,9 +82,6 @@ def elements(read: Callable[[int], bytes], at: str = "", *, keys: bool = True) -
                 else:
                     key = ""
             elif kind == _COMMA:
-                if inside > len(path):
-                    yield Element(position, key, start, origin + offset - start)
-                    position += 1
                 key = None
             else:
                 if inside > len(path):

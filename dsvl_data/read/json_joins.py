@@ -22,8 +22,7 @@ from dsvl_data.read.streams import Stream
 
 _BLOCK = 1 << 20
 # Most joins are made to parse one record, and index nothing.
-_NO_HASHES = array("q")
-_NO_PLACES = np.zeros((0, 2), np.int64)
+_NOTHING = array("q")
 _NONE_USED = np.zeros(0, np.bool_)
 
 
@@ -35,44 +34,47 @@ class Join:
 
     def __init__(self, joined: tuple[str, str, str]) -> None:
         self._at, self._pointer, self._id = joined
-        self._hashes = _NO_HASHES
-        self._places: NDArray[np.int64] = _NO_PLACES
+        self._hashes = self._offsets = self._sizes = _NOTHING
         self._used: NDArray[np.bool_] = _NONE_USED
 
     def index(self, stream: Stream | IO[bytes], payload: Stream | IO[bytes]) -> None:
         """Find the elements that point to others: two readers of the same text."""
-        hashes, places = array("q"), array("q")
+        hashes, offsets, sizes = array("q"), array("q"), array("q")
         content = Passing(payload)
         waiting: list[bytes] = []
         bytes_waiting = 0
         for _, _, offset, size in elements(stream.read, self._at, keys=False):
             waiting.append(content.part(offset, size))
             bytes_waiting += size
-            places.append(offset)
-            places.append(size)
+            offsets.append(offset)
+            sizes.append(size)
             if bytes_waiting >= _BLOCK:
                 hashes.extend(map(hash, _fields(waiting, self._pointer)))
                 waiting, bytes_waiting = [], 0
         hashes.extend(map(hash, _fields(waiting, self._pointer)))
         order = np.argsort(np.frombuffer(hashes, np.int64), kind="stable")
-        self._hashes = array("q", np.frombuffer(hashes, np.int64)[order].tobytes())
-        self._places = np.frombuffer(places, np.int64).reshape(-1, 2)[order]
+        self._hashes, self._offsets, self._sizes = (
+            array("q", np.frombuffer(column, np.int64)[order].tobytes())
+            for column in (hashes, offsets, sizes)
+        )
         self._used = np.zeros(len(order), np.bool_)
 
-    def find(self, element: Element, content: Passing) -> list[list[int]]:
-        """Return (offset, size) of what points to an element, in the order of the file."""
+    def find(self, element: Element, content: Passing) -> tuple[tuple[int, int], ...]:
+        """Return (offset, size) of what points to an element, in the order of the file.
+
+        In tuples: the garbage collector forgets those of numbers, and walks lists again and again.
+        """
         if self._id == "key":
             own = element.key
         else:
             own = _field(content.part(element.offset, element.size), self._id)
         if own is None:
-            return []
+            return ()
         wanted = hash(own)
         first = bisect_left(self._hashes, wanted)
         last = bisect_right(self._hashes, wanted, first)
         self._used[first:last] = True
-        found: list[list[int]] = self._places[first:last].tolist()
-        return found
+        return tuple(zip(self._offsets[first:last], self._sizes[first:last], strict=True))
 
     def left_over(self) -> int:
         """Return how many elements point to nothing that was asked for."""
@@ -90,7 +92,8 @@ class Join:
         joined = [
             value
             for value in _load_all(parts)
-            if isinstance(value, dict) and _plain(value.get(pointer)) == own
+            if isinstance(value, dict)
+            and ((given := value.get(pointer)) == own or _plain(given) == own)
         ]
         return {**record, self._at.rpartition(".")[2]: joined}
 

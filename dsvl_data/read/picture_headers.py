@@ -15,15 +15,17 @@ from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.sample import ImageFormat
 
 _FRAMES = frozenset((0xC0, 0xC1, 0xC2))  # baseline, extended, progressive; all by Huffman
-_ENDED = frozenset((0xD8, 0xD9, 0xDA))
-_TABLES = frozenset((0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)))
-_EXIF, _PICTURES, _ADOBE = 0xE1, 0xE2, 0xEE
+_SCAN = 0xDA
+# Tables, a comment and applications' own, but for EXIF, which may turn the picture, a list of
+# pictures, of which it is one of several then, and Adobe's mark, by which channels are others.
+_PASSED = frozenset((0xC4, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0))) - {0xE1, 0xE2, 0xEE}
 _CHUNKS = frozenset(
     (b"PLTE", b"tRNS", b"cHRM", b"gAMA", b"iCCP", b"sBIT", b"sRGB", b"tEXt", b"bKGD", b"hIST",
      b"pHYs", b"sPLT", b"tIME")
 )  # fmt: skip
 _DEPTHS = {0: (1, 2, 4, 8), 2: (8,), 3: (1, 2, 4, 8), 4: (8,), 6: (8,)}
 _PNG = b"\x89PNG\r\n\x1a\n"
+_SEGMENT = struct.Struct(">BBH").unpack_from
 _MOST = 100  # segments or chunks in front of the picture
 
 
@@ -77,22 +79,22 @@ def is_whole_png(data: bytes) -> bool:
 def _jpeg(data: bytes) -> Header | None:
     offset, header = 2, None
     for _ in range(_MOST):
-        if data[offset] != 0xFF:
+        mark, marker, size = _SEGMENT(data, offset)
+        if mark != 0xFF:
             return None
-        marker = data[offset + 1]
-        if marker in _ENDED:
-            return header if marker == 0xDA else None
-        (size,) = struct.unpack_from(">H", data, offset + 2)
+        if marker in _PASSED:
+            offset += 2 + size
+            continue
+        if marker == _SCAN:
+            return header
         if marker in _FRAMES:
             bits, height, width, channels = struct.unpack_from(">BHHB", data, offset + 4)
             if header or bits != 8 or channels not in (1, 3) or size != 8 + 3 * channels:
                 return None
             header = Header("jpg", width, height) if width and height else None
-        elif marker not in _TABLES or marker in (_EXIF, _PICTURES, _ADOBE):
-            # EXIF may turn it, a list of pictures make it one of several, Adobe's mark change
-            # what its channels are.
+            offset += 2 + size
+        else:
             return None
-        offset += 2 + size
     return None
 
 

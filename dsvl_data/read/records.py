@@ -88,13 +88,15 @@ def read_bytes(ref: DocumentRef) -> bytes:
     if meta["form"] == "whole" and "base" not in meta:
         return read_span(span, MAX_MEMBER_BYTES)
     header = _header(span, *meta["header"]) if "header" in meta else b""
-    joined = [(offset, size) for offset, size in meta.get("joined", ())]
-    own = ref.size - sum(size for _, size in joined)
+    joined = meta.get("joined", ())
+    if not joined:
+        return header + read_ranges(span, [(ref.offset, ref.size)])[0]
+    own = ref.size - sum([size for _, size in joined])
     ranges = [(ref.offset, own), *joined]
-    if joined and span.packing:
+    if span.packing:
         content = _unpacked(span)
         return b"".join(content[offset : offset + size] for offset, size in ranges)
-    return header + b"".join(read_ranges(span, ranges))
+    return b"".join(read_ranges(span, ranges))
 
 
 @lru_cache(maxsize=1)
@@ -137,8 +139,8 @@ def parse_record(ref: DocumentRef, data: bytes, rows: Rows) -> Record:
         return tfrecord.parse_example(data)
     if form == "cells":
         return _cells(data, meta, rows)
-    joined = meta.get("joined", ())
-    own = len(data) - sum(size for _, size in joined)
+    sizes = [size for _, size in meta.get("joined", ())]
+    own = len(data) - sum(sizes)
     value = load_json(data[:own])
     record: dict[str, Any]
     if "key" in meta:
@@ -146,7 +148,7 @@ def parse_record(ref: DocumentRef, data: bytes, rows: Rows) -> Record:
     else:
         record = value if isinstance(value, dict) else {"value": value}
     if rows.joined is not None:
-        record = Join(rows.joined).parse(record, data[own:], [size for _, size in joined])
+        record = Join(rows.joined).parse(record, data[own:], sizes)
     return record
 
 

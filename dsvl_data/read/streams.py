@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import IO, Any, Literal, Protocol, TypeAlias, cast
+from typing import IO, Any, Literal, NamedTuple, Protocol, TypeAlias, cast
 
 import pyarrow as pa
 
@@ -35,8 +34,7 @@ def packing_of(name: str) -> tuple[str, Packing]:
     return name, ""
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """`size` bytes from `offset` of a file (-1: to its end), and how they are packed.
 
     With `zip_header` the offset is that of a zip member's local header, which the bytes follow
@@ -118,17 +116,24 @@ def read_ranges(span: Span, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
             else:
                 stream.seek(start)
                 run = stream.read(wanted)
-            pieces += [run[at - start : at - start + size] for at, size in ranges[first:last]]
+            if last - first == 1:
+                pieces.append(run)
+            else:
+                pieces += [run[at - start : at - start + size] for at, size in ranges[first:last]]
     except (OSError, DocumentError) as error:
         _kept.cache_clear()
         if isinstance(error, DocumentError):
             raise
         raise DocumentError(Reason.UNREADABLE, f"{span.path}: {error}") from error
-    for (_, size), piece in zip(ranges, pieces, strict=True):
-        if len(piece) < size:
-            _kept.cache_clear()
-            detail = f"{span.path}: {len(piece)} bytes of {size} are there"
-            raise DocumentError(Reason.UNREADABLE, detail)
+    if sum(map(len, pieces)) < sum([size for _, size in ranges]):
+        _kept.cache_clear()
+        wanted, there = next(
+            (size, len(piece))
+            for (_, size), piece in zip(ranges, pieces, strict=True)
+            if len(piece) < size
+        )
+        detail = f"{span.path}: {there} bytes of {wanted} are there"
+        raise DocumentError(Reason.UNREADABLE, detail)
     return pieces
 
 
@@ -160,6 +165,7 @@ class _Window:
         end = self._start + span.size if span.size >= 0 else self._file.size()
         self._size = end - self._start
         self._position = 0
+        self._ahead: list[tuple[int, bytes]] = []  # where, what: at most two
         self._file.seek(self._start)
 
     def read(self, size: int = -1) -> bytes:
@@ -169,10 +175,25 @@ class _Window:
         return data
 
     def read_at(self, position: int, size: int) -> bytes:
-        """Return as much as is there of a range; a `read` after it needs a `seek` before."""
-        left = min(size, self._size - position)
-        data: bytes = self._file.read_at(left, self._start + position) if left > 0 else b""
-        return data
+        """Return as much as is there of a range; a `read` after it needs a `seek` before.
+
+        What follows a range just read is read ahead, in two places at once: neighbouring records
+        of a JSON file, and the annotations that are joined to them.
+        """
+        for start, data in self._ahead:
+            if start <= position and position + size <= start + len(data):
+                return data[position - start : position - start + size]
+        follows = [
+            (start, data)
+            for start, data in self._ahead
+            if start <= position <= start + len(data) + _NEAR
+        ]
+        wanted = min(max(size, _BLOCK) if follows else size, self._size - position)
+        data = self._file.read_at(wanted, self._start + position) if wanted > 0 else b""
+        kept = [block for block in self._ahead if block not in follows]
+        tail = data[-_BLOCK:]  # a huge record is not held
+        self._ahead = [*kept[-1:], (position + len(data) - len(tail), tail)]
+        return data[:size]
 
     def seek(self, position: int) -> None:
         self._position = position

@@ -63,6 +63,24 @@ def test_what_encloses_nothing_is_no_shape(values: Any) -> None:
     assert shapes.polygon(values) is None
 
 
+@given(
+    st.lists(st.integers(-50, 900), min_size=6, max_size=20).map(lambda v: v[: len(v) // 2 * 2]),
+    st.data(),
+)
+def test_bounds_are_those_of_the_points_and_nothing_hides_among_them(
+    values: list[int], data: st.DataObject
+) -> None:
+    shape = shapes.polygon(values)
+    if shape is not None:
+        xs, ys = values[::2], values[1::2]
+        assert (shape.left, shape.top) == (min(xs), min(ys))
+        assert (shape.right, shape.bottom) == (max(xs), max(ys))
+    spoilt: list[float] = list(values)
+    at = data.draw(st.integers(0, len(values) - 1))
+    spoilt[at] = data.draw(st.sampled_from([math.nan, math.inf, -math.inf, 1e8]))
+    assert shapes.polygon(spoilt) is None
+
+
 @pytest.mark.parametrize(
     "sides", [(1, 2, 0, 5), (1, 2, 5, -1), (1, 2, float("nan"), 5), (1, None, 5, 5), ("1", 2, 5, 5)]
 )

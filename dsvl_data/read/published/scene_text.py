@@ -134,6 +134,10 @@ class Readable(NamedTuple):
     marks: Sequence[Mark]
 
 
+#: As `Readable`, in half the time.
+_readable_of: Callable[[tuple[Any, ...]], Readable] = partial(tuple.__new__, Readable)
+
+
 def scene_text(
     marks_of: Callable[[Record], Marks],
     *,
@@ -168,19 +172,20 @@ def _convert(
     if len(pictures) != 1:
         raise DocumentError(Reason.BAD_RECORD, "it names no picture")
     picture = pictures[0]
-    marks = list(_placed(found, picture))
+    marks = _placed(found, picture)
     for number, why in found.broken:
         yield Left(Reason.BAD_RECORD, f"text {number}", why)
     form = choice.variant()
-    share = _legible(marks, total)
-    if not any(mark.text for mark in marks):
+    legible = [mark for mark in marks if mark.text]
+    share = _share(legible, marks, total)
+    if not legible:
         raise DocumentError(Reason.ILLEGIBLE, f"none of {total} texts can be read")
     least = choice.thresholds.get("legible", THRESHOLDS["legible"])
     if form != "region" and share < least:
         raise DocumentError(
             Reason.ILLEGIBLE, f"{share:.0%} of the text can be read, and not {least:.0%}"
         )
-    readable = transcription([mark for mark in marks if mark.text], lines=lines, oriented=oriented)
+    readable = transcription(legible, lines=lines, oriented=oriented)
     text = "\n".join([line.text for line in readable])
     yield Item(
         _form(form, picture, readable, marks, choice),
@@ -199,7 +204,7 @@ def language_of(text: str, usual: str = "") -> str:
     return told or ("" if sum(map(str.isalpha, text)) >= _TELLING else UNDETERMINED)
 
 
-def _placed(found: Marks, picture: Image) -> Iterator[Mark]:
+def _placed(found: Marks, picture: Image) -> list[Mark]:
     """Bring outlines to the picture's own size; those outside of it go to the broken ones."""
     width, height = float(picture.width), float(picture.height)
     resized = bool(found.width and found.height) and (found.width, found.height) != (width, height)
@@ -211,24 +216,27 @@ def _placed(found: Marks, picture: Image) -> Iterator[Mark]:
             f"annotated on {found.width:g} x {found.height:g} pixels,"
             f" and the picture has {picture.width} x {picture.height}",
         )
+    placed = []
     for number, mark in enumerate(found.marks):
+        _, left, top, right, bottom, _ = mark.shape
+        if not resized and left >= 0 and top >= 0 and right <= width and bottom <= height:
+            placed.append(mark)
+            continue
         shape = mark.shape.scaled(x_factor, y_factor) if resized else mark.shape
         inside = shape.within(width, height)
         if inside is None:
             found.broken.append((number, "its outline lies outside of the picture"))
-        elif inside is mark.shape:
-            yield mark
         else:
-            yield Mark(mark.text, inside, mark.group)
+            placed.append(Mark(mark.text, inside, mark.group))
+    return placed
 
 
-def _legible(marks: Sequence[Mark], total: int) -> float:
+def _share(legible: Sequence[Mark], marks: Sequence[Mark], total: int) -> float:
     """The share of the annotated area that can be read; broken outlines count by number."""
-    areas = [mark.shape.area for mark in marks]
-    area = sum(areas)
+    area = sum([mark.shape.area for mark in marks])
     if not area:
         return 0.0
-    read = sum([size for mark, size in zip(marks, areas, strict=True) if mark.text])
+    read = sum([mark.shape.area for mark in legible]) if len(legible) < len(marks) else area
     return min(read / area, 1.0) * len(marks) / total
 
 
@@ -260,6 +268,9 @@ def _lines(marks: Sequence[Mark], whole: bool, oriented: bool) -> Iterator[Reada
     texts = [mark.text for mark in marks]
     ends = [mark.shape.ends(oriented=oriented) for mark in marks]
     for row in reading_order(texts, ends, oriented=oriented):
+        if len(row.texts) == 1:
+            yield _readable([marks[row.texts[0]]])
+            continue
         run: list[Mark] = []
         joins = True  # whether the next word may follow in the same run
         for index in row.texts:
@@ -275,7 +286,7 @@ def _lines(marks: Sequence[Mark], whole: bool, oriented: bool) -> Iterator[Reada
 def _readable(marks: Sequence[Mark]) -> Readable:
     if len(marks) == 1:
         ((text, (_, left, top, right, bottom, _), _),) = marks
-        return Readable(text, (left, top, right, bottom), marks)
+        return _readable_of((text, (left, top, right, bottom), marks))
     return Readable(
         " ".join([mark.text for mark in marks]), _rectangle([mark.shape for mark in marks]), marks
     )
