@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from model import sam
 from model.config import SamConfig
-from model.sam import SamAttention
+from model.sam import SamAttention, SamBlock
 
 
 def operands(
@@ -84,3 +84,33 @@ def test_windows_attend_as_if_padded_with_zeros_before_the_projection(
             here = (slice(None), slice(top, top + window), slice(left, left + window))
             expected[here] = whole(padded[here])
     assert torch.allclose(attention(x), expected[:, :side, :side])
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(1, 9), st.sampled_from([0, 4]))
+def test_a_block_in_strips_is_the_block_at_once(side: int, window: int) -> None:
+    config = SamConfig(
+        image_size=16 * side,
+        width=12,
+        heads=2,
+        layers=1,
+        window=4,
+        global_blocks=(0,),
+        mlp_width=24,
+    )
+    torch.manual_seed(side)
+    block = SamBlock(config, window).double()
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter)
+    x = torch.randn(2, side, side, 12, dtype=torch.float64)
+    # As on a GPU, which takes no strips.
+    expected = block._mix(block._attend(x))
+    in_strips = block(x)
+    assert torch.allclose(in_strips, expected)
+    with torch.no_grad():  # where the bias of all slices has one place
+        assert torch.allclose(block(x), expected)
+    parameters = list(block.parameters())
+    of_strips = torch.autograd.grad(in_strips.square().sum(), parameters)
+    at_once = torch.autograd.grad(expected.square().sum(), parameters)
+    for ours, whole in zip(of_strips, at_once, strict=True):
+        assert torch.allclose(ours, whole, rtol=1e-6, atol=1e-8)
