@@ -176,6 +176,16 @@ def test_a_new_model_is_the_same_for_one_seed_and_has_every_parameter_filled() -
     assert torch.equal(first.high.neck[0].weight, first.high.neck_first[0].weight)
 
 
+def test_what_comes_out_of_a_new_layer_is_as_large_as_what_goes_in() -> None:
+    model = VisionLanguageModel(preset("tiny"))
+    initialise_weights(model)
+    layers = [m for m in model.modules() if isinstance(m, torch.nn.Linear | torch.nn.Conv2d)]
+    assert len(layers) > 50
+    for layer in layers:
+        inputs = layer.weight[0].numel()
+        assert float(layer.weight.detach().std()) * inputs**0.5 == pytest.approx(1, abs=0.05)
+
+
 def test_tiny_is_tiny() -> None:
     assert sum(parameter_counts(preset("tiny")).values()) < 6_000_000
     with pytest.raises(ConfigError, match=", ".join(PRESETS)):
