@@ -16,6 +16,8 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
+from model.resample import bicubic
+
 #: No side of a picture becomes shorter than this, however long the other one is.
 SHORTEST_SIDE = 14
 
@@ -62,11 +64,9 @@ def square_image(image: Image.Image, size: int, mean: Sequence[float]) -> torch.
     left, top, width, height = placement
     # Converting RGB to RGB would be a copy of the whole picture.
     rgb = image if image.mode == "RGB" else image.convert("RGB")
-    scaled = rgb.resize((width, height), Image.Resampling.BICUBIC)
     square = np.empty((3, size, size), np.uint8)
-    for plane, channel, colour in zip(square, scaled.split(), padding_colour(mean), strict=True):
-        plane[:] = colour
-        plane[top : top + height, left : left + width] = np.asarray(channel)
+    square[:] = np.reshape(padding_colour(mean), (3, 1, 1))
+    square[:, top : top + height, left : left + width] = bicubic(np.asarray(rgb), width, height)
     return torch.from_numpy(square)
 
 
