@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.filesystem import FileSystemReader
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -27,10 +29,15 @@ from torch.distributed.checkpoint.state_dict import (
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import async_save, save
 
+from dsvl_data.outcome import UserError
 from model.vlm import VisionLanguageModel
 from train.parallel import Ranks
 
 _COMPLETE = "complete.json"
+_REMEDY = (
+    "where the recipe's model is another one now, give the run another `out`; where the checkpoint "
+    "is damaged, remove its folder, and the run goes on from the one before"
+)
 
 
 class Checkpoints:
@@ -101,19 +108,43 @@ class Checkpoints:
     def load(
         self, folder: Path, model: VisionLanguageModel, optimiser: torch.optim.Optimizer
     ) -> dict[str, Any]:
-        """Fill a model and its optimiser; returns the facts."""
+        """Fill a model and its optimiser; returns the facts.
+
+        Raises `UserError` for a checkpoint that is damaged, or of another model.
+        """
+        try:
+            facts: dict[str, Any] = json.loads((folder / _COMPLETE).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"{folder / _COMPLETE} is damaged: {error}; {_REMEDY}") from error
         parameters, moments = get_state_dict(model, optimiser)
         state: dict[str, Any] = {"model": parameters, "optimiser": moments}
-        with _without_group_warning():
-            load(state, checkpoint_id=folder, no_dist=not self._ranks.together)
+        try:
+            with _without_group_warning():
+                load(state, checkpoint_id=folder, no_dist=not self._ranks.together)
+        except CheckpointException as error:
+            # Of its many lines, what one rank found.
+            cause = next(iter(error.failures.values()))[0]
+            raise UserError(
+                f"{folder} does not fit: {type(cause).__name__}: {cause}; {_REMEDY}"
+            ) from error
+        more = _parameters_in(folder) - parameters.keys()
+        if more:
+            raise UserError(
+                f"{folder} does not fit: it has {len(more)} parameters more than the model, such "
+                f"as {min(more)}; {_REMEDY}"
+            )
         set_state_dict(
             model,
             optimiser,
             model_state_dict=state["model"],
             optim_state_dict=state["optimiser"],
         )
-        facts: dict[str, Any] = json.loads((folder / _COMPLETE).read_text(encoding="utf-8"))
         return facts
+
+
+def _parameters_in(folder: Path) -> set[str]:
+    names = FileSystemReader(folder).read_metadata().state_dict_metadata
+    return {name.removeprefix("model.") for name in names if name.startswith("model.")}
 
 
 @contextmanager

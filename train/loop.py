@@ -135,7 +135,7 @@ class Trainer:
                 state=state,
             )
         except ValueError as error:
-            raise UserError(f"stage {stage}: {error}") from error
+            raise UserError(f"stage {stage}, in {self.folder}: {error}") from error
         self._evaluations: list[Scorer] = [
             *(scorer(given, self.processor) for given in recipe.evaluate),
             *held_out_scorers(self.corpus, self.processor, self.plan, recipe.held_out),
