@@ -38,6 +38,7 @@ _REMEDY = (
     "where the recipe's model is another one now, give the run another `out`; where the checkpoint "
     "is damaged, remove its folder, and the run goes on from the one before"
 )
+_WRITTEN = "the checkpoint before it is whole"
 
 
 class Checkpoints:
@@ -73,11 +74,12 @@ class Checkpoints:
         state: dict[str, Any] = {"model": parameters, "optimiser": moments}
         writing: Future[Any] | None = None
         if self._ranks.device.type == "cuda":
-            begun = async_save(state, checkpoint_id=folder)
+            with _told(f"{folder} cannot be written", _WRITTEN):
+                begun = async_save(state, checkpoint_id=folder)
             assert isinstance(begun, Future)
             writing = begun
         else:
-            with _without_group_warning():
+            with _without_group_warning(), _told(f"{folder} cannot be written", _WRITTEN):
                 save(state, checkpoint_id=folder, no_dist=not self._ranks.together)
         self._under_way = (writing, folder, facts)
         if writing is None:
@@ -89,7 +91,8 @@ class Checkpoints:
             return
         writing, folder, facts = self._under_way
         if writing is not None:
-            writing.result()
+            with _told(f"{folder} cannot be written", _WRITTEN):
+                writing.result()
         self._ranks.wait()
         if self._ranks.first:
             aside = folder / f".{_COMPLETE}"
@@ -118,15 +121,8 @@ class Checkpoints:
             raise UserError(f"{folder / _COMPLETE} is damaged: {error}; {_REMEDY}") from error
         parameters, moments = get_state_dict(model, optimiser)
         state: dict[str, Any] = {"model": parameters, "optimiser": moments}
-        try:
-            with _without_group_warning():
-                load(state, checkpoint_id=folder, no_dist=not self._ranks.together)
-        except CheckpointException as error:
-            # Of its many lines, what one rank found.
-            cause = next(iter(error.failures.values()))[0]
-            raise UserError(
-                f"{folder} does not fit: {type(cause).__name__}: {cause}; {_REMEDY}"
-            ) from error
+        with _without_group_warning(), _told(f"{folder} does not fit", _REMEDY):
+            load(state, checkpoint_id=folder, no_dist=not self._ranks.together)
         more = _parameters_in(folder) - parameters.keys()
         if more:
             raise UserError(
@@ -145,6 +141,17 @@ class Checkpoints:
 def _parameters_in(folder: Path) -> set[str]:
     names = FileSystemReader(folder).read_metadata().state_dict_metadata
     return {name.removeprefix("model.") for name in names if name.startswith("model.")}
+
+
+@contextmanager
+def _told(what: str, remedy: str) -> Iterator[None]:
+    """Tell in one line what torch tells with the stack of every rank."""
+    try:
+        yield
+    except CheckpointException as error:  # no `Exception`: nobody else would catch it
+        cause = next(iter(error.failures.values()))[0]
+        why = " ".join(f"{type(cause).__name__}: {cause}".split())
+        raise UserError(f"{what}: {why}; {remedy}") from error
 
 
 @contextmanager

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -104,3 +106,23 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_serves(
     assert str(last) in str(told.value)
     shutil.rmtree(last)
     assert _open(stopped, built).step == 2
+
+
+@contextmanager
+def _full_disk() -> Iterator[None]:
+    """As far as a process can have one: no file of it may be longer than some bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_disk_that_is_full_is_told_and_costs_no_checkpoint(built: Path, stopped: Path) -> None:
+    trainer = _open(stopped, built)
+    trainer.step = 5
+    with _full_disk(), pytest.raises(UserError, match="step-00000005 cannot be written") as told:
+        trainer._save()
+    assert "\n" not in str(told.value)
+    assert _open(stopped, built).step == 4
