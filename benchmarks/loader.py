@@ -1,13 +1,16 @@
 """The loader: ours against webdataset, litdata, mosaicml-streaming and a raw read, in one run.
 
-Undecoded: whole samples, as bytes. Ours in the order of a plan (drawn, shuffled over windows of
-eight shards and packed), once with the planning counted and once without; webdataset, and the
-peers of loader_peers.py in a Python of their own (`DSVL_PEERS`), from first to last without
-shuffling, which is their fastest, and shuffled. The raw read puts the same files through one
-buffer of 1 MiB. Decoded: page images as JPEG to RGB squares of one size, ours by `encode`, with
-and without `draft`, webdataset with PIL and the same resize.
+Undecoded: whole samples, each member's bytes by its name; of every 4 KiB of them one byte is looked
+at, by everybody alike, since a view of a mapped file is not yet read. Ours comes in the order of a
+plan (drawn, shuffled over windows of eight shards and packed), by micro-batches of four rows of
+4,096 tokens, once with the planning counted and once without; webdataset, and the peers of
+loader_peers.py in a Python of their own (`DSVL_PEERS`), come from first to last without shuffling,
+which is their fastest, and shuffled. The raw read puts the same files through one buffer of 1 MiB.
+Decoded: page images as JPEG and PNG to RGB squares of one size, ours by `encode`, with and without
+`draft`, webdataset with PIL and the same resize.
 
-CPU seconds of one process; rounds in an order drawn anew; medians. All in `/dev/shm`.
+CPU seconds of one process; rounds in an order drawn anew; medians. The files lie on a disk (where
+`TMPDIR` says) and have just been written, so they are in memory. `--only` runs one part.
 
     uv venv PEERS; uv pip install --python PEERS/bin/python webdataset litdata mosaicml-streaming
     PYTHONPATH=. DSVL_PEERS=PEERS/bin/python python benchmarks/loader.py
@@ -17,6 +20,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import itertools
 import json
 import os
 import random
@@ -24,15 +28,17 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import webdataset
 from PIL import Image as Pillow
+from PIL import ImageDraw, ImageFont
 
-from dsvl_data.sample import Image, Origin, Provenance, Sample, Text
+from dsvl_data.sample import Image, ImageFormat, Origin, Provenance, Sample, Text
 from dsvl_data.shards import manifest as manifests
 from dsvl_data.shards.plan import ShardSettings
 from dsvl_data.shards.write import encode as encode_sample
@@ -41,58 +47,67 @@ from model.config import preset
 from model.images import padding_colour, place
 from model.processor import Processor
 from model.tokenizer import ByteTokenizer
-from train.corpus import Corpus, Counter, Reader
+from train.corpus import Corpus, Counter
 from train.encode import encode
 from train.plan import Planner
 from train.pool import PlanSettings
+from train.reader import Reader
 
 #: Name, samples, mean bytes of an image, samples a shard.
 SETS = (
-    ("text", 6_000, 0, 750),
-    ("small pages", 3_000, 20_000, 375),
-    ("pages", 1_000, 120_000, 125),
+    ("text", 40_000, 0, 5_000),
+    ("small pages", 8_000, 20_000, 1_000),
+    ("pages", 4_000, 120_000, 500),
 )
+#: Tokens and rows of a micro-batch, and what an image costs.
+ROW, MICRO, IMAGE = 4096, 4, 576
 PAGES = ((1240, 1754), (1654, 2339), (2480, 3508))
 SIZES = (384, 1024)
+FORMATS: tuple[ImageFormat, ...] = ("jpg", "png")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--only", choices=["undecoded", "decoded"])
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
-    with tempfile.TemporaryDirectory(dir=memory) as folder:
+    if given.only != "decoded":
         for name, number, size, each in SETS:
-            undecoded(name, Path(folder) / name.replace(" ", "-"), number, size, each, rounds)
-        decoded(rounds)
+            with tempfile.TemporaryDirectory() as folder:
+                undecoded(name, Path(folder), number, size, each, given.rounds)
+    if given.only != "undecoded":
+        decoded(given.rounds)
 
 
 def undecoded(name: str, folder: Path, number: int, size: int, each: int, rounds: int) -> None:
     category = "document_ocr" if size else "text"
     build(folder, category, make_samples(number, size, category), each)
-    counter = Counter(
-        "a quarter", lambda r: 30 + sum(len(s.get("text", "")) for s in r["segments"]) // 4
-    )
-    corpus = Corpus([str(folder)], counter, folder / "lengths")
+    corpus = Corpus([str(folder)], Counter("a quarter", tokens), folder / "lengths")
     corpus.measure()
     paths = [corpus.shard(0, shard).path for shard in range(len(corpus.counts(category)))]
-    settings = PlanSettings(rows=64, tokens=4096, shares={category: 1.0})
+    settings = PlanSettings(rows=64, tokens=ROW, shares={category: 1.0})
     Planner(corpus, settings).next()  # compiles
 
-    def slots() -> Iterator[tuple[str, int]]:
+    def batches() -> Iterator[list[tuple[str, int]]]:
         planner, given = Planner(corpus, settings), 0
         while given < number:
-            for row in planner.next().rows:
-                for slot in row:
-                    yield paths[slot.shard], slot.row
-                given += len(row)
+            rows = planner.next().rows
+            for start in range(0, len(rows), MICRO):
+                micro = rows[start : start + MICRO]
+                yield [(paths[slot.shard], slot.row) for row in micro for slot in row]
+                given += sum(map(len, micro))
 
-    ready = list(slots())
+    ready = list(batches())
 
-    def fetch(wanted: Iterator[tuple[str, int]]) -> int:
-        reader = Reader()
-        count = sum(1 for path, row in wanted if reader.fetch(path, row))
+    def fetch(wanted: Iterator[list[tuple[str, int]]]) -> int:
+        reader, count = Reader(), 0
+        for batch in wanted:
+            for sample in reader.fetch(batch):
+                if isinstance(sample, Exception):
+                    raise sample
+                look(sample)
+                count += 1
         reader.close()
         return count
 
@@ -106,10 +121,14 @@ def undecoded(name: str, folder: Path, number: int, size: int, each: int, rounds
 
     def wds(shuffle: int) -> int:
         dataset = webdataset.WebDataset(paths, shardshuffle=False)
-        return sum(1 for _ in (dataset.shuffle(shuffle) if shuffle else dataset))
+        count = 0
+        for sample in dataset.shuffle(shuffle) if shuffle else dataset:
+            look(sample)
+            count += 1
+        return count
 
     run: dict[str, Callable[[], tuple[float, int]]] = {
-        "dsvl, plan and fetch": lambda: timed(lambda: fetch(slots())),
+        "dsvl, plan and fetch": lambda: timed(lambda: fetch(batches())),
         "dsvl, fetch": lambda: timed(lambda: fetch(iter(ready))),
         "raw read": lambda: timed(raw),
         "webdataset": lambda: timed(lambda: wds(0)),
@@ -124,23 +143,31 @@ def undecoded(name: str, folder: Path, number: int, size: int, each: int, rounds
     show(rates, ("dsvl, plan and fetch", "dsvl, fetch"))
 
 
+def tokens(record: Mapping[str, Any]) -> int:
+    return 30 + sum(
+        IMAGE if segment["type"] == "image" else len(segment["text"]) // 4
+        for segment in record["segments"]
+    )
+
+
+def look(sample: Mapping[str, Any]) -> None:
+    """At one byte of every 4 KiB."""
+    for data in sample.values():
+        if not isinstance(data, str):
+            bytes(data[::4096])
+
+
 def decoded(rounds: int) -> None:
-    random_ = np.random.default_rng(0)
-    for width, height in PAGES:
-        # Blocks of a few pixels, with edges as sharp as print has.
-        blocks = random_.integers(0, 2, (height // 6 + 1, width // 4 + 1, 1), np.uint8) * 255
-        pixels = np.kron(blocks, np.ones((6, 4, 3), np.uint8))[:height, :width]
-        sink = io.BytesIO()
-        Pillow.fromarray(pixels).save(sink, "JPEG", quality=85)
+    for (width, height), form in itertools.product(PAGES, FORMATS):
+        data = page(width, height, form)
         with tempfile.TemporaryDirectory() as folder:
-            sample = Sample(
-                "k", "d:1", "document_ocr", (Image(sink.getvalue(), "jpg", width, height),), "en",
-                Origin("b", "1", "CC0-1.0"), Provenance("ebooks", "1", {}),
-            )  # fmt: skip
             samples = [
-                Sample(f"k{i}", *[getattr(sample, f) for f in list(Sample.__slots__)[1:]])
+                Sample(
+                    f"k{i}", "d:1", "document_ocr", (Image(data, form, width, height),), "en",
+                    Origin("b", "1", "CC0-1.0"), Provenance("ebooks", "1", {}),
+                )
                 for i in range(12)
-            ]
+            ]  # fmt: skip
             build(Path(folder), "document_ocr", iter(samples), 12)
             path = str(next(Path(folder).glob("shards/*.tar")))
             for size in SIZES:
@@ -155,10 +182,13 @@ def decoded(rounds: int) -> None:
                     return 12
 
                 def theirs(
-                    size: int = size, mean: tuple[float, ...] = mean, path: str = path
+                    size: int = size,
+                    mean: tuple[float, ...] = mean,
+                    path: str = path,
+                    form: str = form,
                 ) -> int:
                     def square(decoded: dict[str, object]) -> torch.Tensor:
-                        image = decoded["0.jpg"]
+                        image = decoded[f"0.{form}"]
                         assert isinstance(image, Pillow.Image)
                         at = place(*image.size, size)
                         out = Pillow.new("RGB", (size, size), padding_colour(mean))
@@ -169,6 +199,7 @@ def decoded(rounds: int) -> None:
                     dataset = webdataset.WebDataset([path], shardshuffle=False)
                     return sum(1 for _ in dataset.decode("pilrgb").map(square))
 
+                ours(False)  # compiles
                 rates = compete(
                     {
                         "dsvl": lambda: timed(lambda: ours(False)),
@@ -177,8 +208,26 @@ def decoded(rounds: int) -> None:
                     },
                     rounds,
                 )
-                print(f"\ndecoded, JPEG of {width} x {height} to {size} x {size}")
+                what = f"{form} of {width} x {height}, {len(data) / 1000:.0f} KB"
+                print(f"\ndecoded, {what}, to {size} x {size}")
                 show(rates, ("dsvl", "dsvl, draft"))
+
+
+def page(width: int, height: int, form: ImageFormat) -> bytes:
+    """Lines of words, as a book has them."""
+    random_ = random.Random(0)
+    picture = Pillow.new("RGB", (width, height), "white")
+    pen = ImageDraw.Draw(picture)
+    size = height // 60
+    font = ImageFont.load_default(size)
+    for y in range(height // 12, height * 11 // 12, size * 3 // 2):
+        words = (
+            "".join(random_.choices("etaoinshrdlu", k=random_.randint(2, 9))) for _ in "x" * 12
+        )
+        pen.text((width // 10, y), " ".join(words), fill=(20, 20, 40), font=font)
+    sink = io.BytesIO()
+    picture.save(sink, "JPEG" if form == "jpg" else "PNG", quality=85)
+    return sink.getvalue()
 
 
 def tiny(size: int) -> Processor:

@@ -92,7 +92,13 @@ def mosaicml_streaming(folder: Path) -> dict[str, Callable[[], int]]:
 
 
 def _all(dataset: Any) -> int:
-    return sum(1 for _ in dataset)
+    """Counts samples; looks at one byte of every 4 KiB, as loader.py does of ours."""
+    count = 0
+    for sample in dataset:
+        for data in sample.values():
+            bytes(data[::4096])
+        count += 1
+    return count
 
 
 if __name__ == "__main__":
