@@ -11,7 +11,8 @@ tensors, which is not counted):
 - torchtitan, `experiments/vlm/datasets/utils/packing.py`: a buffer of 100, longest first, a row
   is ended when the next does not fit. It knows no limit of images; one is added here, likewise.
 
-Each is also shown with a buffer of 1,024 where it has one, and nanoVLM's without its `delta`.
+Each is also shown with a buffer of 1,024 where it has one, and nanoVLM's without its `delta`. How
+full rows of several images could be at best: packing_bound.py.
 
     PYTHONPATH=. python benchmarks/packing.py
 """
