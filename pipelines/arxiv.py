@@ -9,11 +9,9 @@ usable source and the recipe names a checkpoint, from the Nougat model (`nougat`
 from __future__ import annotations
 
 import io
-import re
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -23,13 +21,8 @@ from PIL import Image as Pillow
 from pydantic import Field
 
 from dsvl_data.language import identify
-from dsvl_data.latex.align import align
-from dsvl_data.latex.article import Article
-from dsvl_data.latex.dollars import formula_with_dollar
-from dsvl_data.latex.gates import DEFAULT_GATES, Gates, check_page
-from dsvl_data.latex.latexml import Latexml, latexml_version, run_latexml
-from dsvl_data.latex.nougat_markdown import read_article as read_html
-from dsvl_data.latex.pdf_words import read_pdf_pages
+from dsvl_data.latex.gates import DEFAULT_GATES, Gates
+from dsvl_data.latex.latexml import latexml_version
 from dsvl_data.outcome import DocumentError, Reason, UserError
 from dsvl_data.pipeline import (
     Document,
@@ -42,33 +35,21 @@ from dsvl_data.pipeline import (
     Settings,
     Took,
 )
-from dsvl_data.read.article_source import Candidate, find_roots, own_pdfs
+from dsvl_data.read.article_source import find_roots, own_pdfs
 from dsvl_data.read.arxiv import list_articles, read_article, split_article
 from dsvl_data.read.arxiv_metadata import approach_metadata, resolve_article
 from dsvl_data.read.submission import unpack_source
 from dsvl_data.render.raster import encode, rasterise
-from dsvl_data.sample import Image, Sample, Text
+from dsvl_data.sample import Sample, Text
+from pipelines.arxiv_drafts import Draft, LatexmlLimits, explain_pdf, open_pdf
 
 if TYPE_CHECKING:
     from dsvl_data.latex.nougat_model import NougatModel
 
 VERSION = "1"
 
-#: Main files of one submission that are tried against its PDF, and PDFs that are tried.
-_MOST_ROOTS, _MOST_PDFS = 4, 3
-#: A file with a lower score is hardly an article: see `find_roots`.
-_LEAST_SCORE = -20
-#: A PDF whose score is this near the best one's is tried too: see `own_pdfs`.
-_NEAR_SCORE = 15
-#: What may be the article, or a part of it (see `article_source.Role`).
-_PAPERS = frozenset(("article", "supplement", "plain"))
-#: What is told of a main file that no page shows.
-_BESIDE: Mapping[str, str] = {
-    "article": "another main file; no page shows its text",
-    "supplement": "a supplement; no page shows its text",
-    "letter": "a letter or a rebuttal",
-    "slides": "slides, a poster or a life",
-}
+#: PDFs within a source that are tried, and how near the best one's score theirs is: see `own_pdfs`.
+_MOST_PDFS, _NEAR_SCORE = 3, 15
 #: What may be mended by letting the model read the PDF.
 _FOR_MODEL = frozenset(
     (
@@ -84,11 +65,6 @@ _FOR_MODEL = frozenset(
         Reason.TOO_LARGE,
     )
 )
-#: One article that explains so much of its PDF needs no second main file, and a PDF of which it
-#: explains so little is not its own.
-_EXPLAINED, _STRANGE = 0.85, 0.2
-#: A main file whose score is so far behind the best one's is no second article.
-_FAR_SCORE = 45
 
 
 class GateOptions(Settings):
@@ -178,32 +154,12 @@ def check_arxiv(options: ArxivOptions, limits: Limits) -> None:
 
 
 @dataclass(slots=True)
-class _Draft:
-    """A page on its way: its picture and its text, or why it has none."""
-
-    number: int
-    text: str = ""
-    root: str = ""
-    reason: Reason | None = None
-    detail: str = ""
-    scores: Mapping[str, float] = field(default_factory=dict)
-    image: Image | None = None
-    text_source: Literal["latex", "nougat"] = "latex"
-
-    @property
-    def fit(self) -> float:
-        """How well the text agrees with the page, 0 to 1."""
-        return self.scores.get("precision", 0.0) * self.scores.get("coverage", 0.0)
-
-
-@dataclass(slots=True)
 class _Paper:
     """One document on its way; `failure` when nothing of it can be used."""
 
     document: Document
-    drafts: list[_Draft] = field(default_factory=list)
+    drafts: list[Draft] = field(default_factory=list)
     failure: DocumentError | None = None
-    latexml_seconds: float = 0.0
     seconds: float = 0.0
     #: Main files that no page took its text from, each with what it seems to be.
     beside: list[tuple[str, str]] = field(default_factory=list)
@@ -261,7 +217,9 @@ class ArxivConverter:
             pdfs = [pdf] if pdf else []
             try:
                 pdfs = self._unpack(paper, source, pdfs, folder)
-                paper.drafts, pdf = self._from_source(paper, pdfs, folder)
+                explained = explain_pdf(folder, pdfs, self._gates, self._latexml_limits(paper))
+                paper.drafts, paper.beside = explained.drafts, explained.beside
+                pdf = explained.pdf
             except DocumentError as error:
                 paper.failure = error
                 if self._model is None or error.reason not in _FOR_MODEL or not pdfs:
@@ -283,120 +241,18 @@ class ArxivConverter:
         near = [one.path for one in found if one.score >= found[0].score - _NEAR_SCORE]
         return [(folder / path).read_bytes() for path in near[:_MOST_PDFS]]
 
-    def _from_source(
-        self, paper: _Paper, pdfs: list[bytes], folder: Path
-    ) -> tuple[list[_Draft], bytes]:
-        """Return the PDF that the source explains best, and a draft for each of its pages.
-
-        Where several main files may be the article, each is tried against each PDF. The likeliest
-        file that explains a PDF at all says which one is the article's; each page of it takes its
-        text from the file that agrees with it best: arXiv joins the PDFs of all of them. Letters,
-        slides and what is far less likely come after, where those explain nothing: the paper that
-        LaTeXML gives up on is not replaced by its rebuttal.
-        """
-        roots = find_roots(folder)
-        if not roots:
-            nothing = not any(folder.iterdir())
-            raise DocumentError(
-                Reason.PDF_ONLY if nothing else Reason.NO_SOURCE,
-                "no source" if nothing else "no main file: no TeX file begins a document",
-            )
-        if not pdfs:
-            raise DocumentError(Reason.NO_PDF, "no PDF beside the source")
-        papers = [root for root in roots if root.role in _PAPERS] or roots
-        likely = [root for root in papers if _is_likely(root, papers[0])] or papers[:1]
-        best: dict[int, list[_Draft]] = {at: [] for at in range(len(pdfs))}
-        failures = self._try(paper, likely, pdfs, best, folder)
-        if not failures and max(map(_explained, best.values())) < _STRANGE:
-            others = [root for root in roots if root not in likely and root.role != "piece"]
-            self._try(paper, others, pdfs, best, folder)
-        chosen = max(best, key=lambda at: _explained(best[at]))
-        if not best[chosen]:
-            raise failures[0]
-        shown = {draft.root for draft in best[chosen]}
-        paper.beside = [
-            (root.path, _BESIDE[root.role])
-            for root in roots
-            if root.role in _BESIDE and root.path not in shown
-        ]
-        return best[chosen], pdfs[chosen]
-
-    def _try(
-        self,
-        paper: _Paper,
-        roots: Sequence[Candidate],
-        pdfs: Sequence[bytes],
-        best: dict[int, list[_Draft]],
-        folder: Path,
-    ) -> list[DocumentError]:
-        """Judge main files against the PDFs whose numbers are in `best`; returns what failed.
-
-        `best` keeps each page's best draft; once a file explains a PDF, it keeps that PDF only.
-        """
-        failures = []
-        for root in roots[:_MOST_ROOTS]:
-            try:
-                made = self._run_latexml(paper, folder, root.path)
-                article = read_html(made.html)
-                tried = {at: self._align(made, article, root.path, pdfs[at]) for at in best}
-            except DocumentError as error:
-                failures.append(error)
-                continue
-            own = max(tried, key=lambda at: _explained(tried[at]))
-            for at in list(best):
-                if at != own and _explained(tried[own]) >= _STRANGE:
-                    del best[at]
-                    continue
-                pairs = zip(best[at], tried[at], strict=True) if best[at] else ()
-                best[at] = [max(pair, key=lambda draft: draft.fit) for pair in pairs] or tried[at]
-            if max(map(_explained, best.values())) >= _EXPLAINED:
-                break
-        return failures
-
-    def _run_latexml(self, paper: _Paper, folder: Path, root: str) -> Latexml:
-        """Run LaTeXML; all main files of an article together have the time of one."""
+    def _latexml_limits(self, paper: _Paper) -> LatexmlLimits:
         seconds = self._options.latexml_seconds or paper.document.limits.seconds / 2
-        left = seconds - paper.latexml_seconds
-        if left <= 0:
-            raise DocumentError(Reason.TIMEOUT, f"LaTeXML took more than {seconds:g} s")
-        started = time.monotonic()
-        try:
-            return run_latexml(folder, root, seconds=left, memory=self._options.latexml_mb)
-        finally:
-            paper.latexml_seconds += time.monotonic() - started
-
-    def _align(self, made: Latexml, article: Article, root: str, pdf: bytes) -> list[_Draft]:
-        """Give each page of a PDF its text, and judge it."""
-        with _open_pdf(pdf) as document:
-            pages = read_pdf_pages(document)
-        drafts = []
-        for aligned, page in zip(align(article, pages), pages, strict=True):
-            draft = _Draft(
-                aligned.number,
-                aligned.text,
-                root,
-                scores={"precision": aligned.precision, "coverage": aligned.coverage},
-            )
-            faults = check_page(aligned, page, self._gates)
-            unknown = [name for name in made.undefined if _shows(aligned.text, name)]
-            if unknown:
-                draft.reason, draft.detail = Reason.LATEX_UNDEFINED, ", ".join(unknown)
-            elif broken := formula_with_dollar(aligned.text):
-                draft.reason, draft.detail = Reason.BAD_FORMULA, f"a dollar in {broken[:60]!r}"
-            elif faults:
-                draft.reason = faults[0].reason
-                draft.detail = "; ".join(fault.detail for fault in faults)
-            drafts.append(draft)
-        return drafts
+        return LatexmlLimits(seconds, self._options.latexml_mb)
 
     def _draw(self, paper: _Paper, pdf: bytes) -> None:
         """Draw the pages that have a text, or may get one from the model."""
-        with _open_pdf(pdf) as document:
+        with open_pdf(pdf) as document:
             if not paper.drafts:
                 assert paper.failure is not None
                 reason, detail = paper.failure.reason, paper.failure.detail
                 paper.drafts = [
-                    _Draft(number, reason=reason, detail=detail) for number in range(len(document))
+                    Draft(number, reason=reason, detail=detail) for number in range(len(document))
                 ]
                 paper.failure = None
             for draft in paper.drafts:
@@ -405,7 +261,7 @@ class ArxivConverter:
                     raster = rasterise(listing, longest_side=self._options.longest_side)
                     draft.image = encode(raster.pixels, self._options.image_format)
 
-    def _is_for_model(self, draft: _Draft) -> bool:
+    def _is_for_model(self, draft: Draft) -> bool:
         if self._model is None or draft.reason is Reason.NO_TEXT:
             return False
         return draft.reason in _FOR_MODEL or self._options.nougat_for_failed_pages
@@ -472,39 +328,6 @@ def _read_by_model(model: NougatModel, papers: Sequence[_Paper]) -> None:
             draft.reason, draft.detail = Reason.NO_TEXT, "the model read nothing"
         else:
             draft.text, draft.reason, draft.detail = reading.text, None, ""
-
-
-@contextmanager
-def _open_pdf(data: bytes) -> Iterator[pymupdf.Document]:
-    """Open a PDF that nobody trusts; raises `DocumentError` (`BAD_PDF`, `ENCRYPTED`)."""
-    try:
-        with pymupdf.open("pdf", data) as document:
-            if document.needs_pass:
-                raise DocumentError(Reason.ENCRYPTED, "the PDF asks for a password")
-            if not len(document):
-                raise DocumentError(Reason.BAD_PDF, "a PDF without pages")
-            yield document
-    except (RuntimeError, ValueError) as error:  # PyMuPDF's own errors are RuntimeErrors
-        raise DocumentError(Reason.BAD_PDF, str(error)) from error
-
-
-def _explained(drafts: Sequence[_Draft]) -> float:
-    """The share of a PDF that its drafts agree with."""
-    return sum(draft.fit for draft in drafts) / max(1, len(drafts))
-
-
-def _is_likely(root: Candidate, best: Candidate) -> bool:
-    """Whether a main file may be the article, or one of those that its PDF was joined from."""
-    near = root.role == "supplement" or root.score >= best.score - _FAR_SCORE
-    return near and root.score >= _LEAST_SCORE
-
-
-def _shows(text: str, name: str) -> bool:
-    r"""Whether a text holds an undefined macro (`\name`) or environment (`{name}`)."""
-    return (
-        re.search(re.escape(name) + (r"(?![a-zA-Z])" if name.startswith("\\") else ""), text)
-        is not None
-    )
 
 
 def _stem(document: Document) -> str:
