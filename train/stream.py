@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -155,7 +156,7 @@ class Loader:
             num_workers=self._settings.workers,
             prefetch_factor=self._settings.ahead,
             multiprocessing_context=_workers(),
-            worker_init_fn=_one_thread,
+            worker_init_fn=_begin_worker,
         )
 
     def _requests(self) -> Iterator[Request]:
@@ -271,7 +272,12 @@ def _workers() -> BaseContext:
     return context
 
 
-def _one_thread(_: int) -> None:
-    """Workers are many: one thread each, or they fight for the cores."""
+def _begin_worker(_: int) -> None:
+    """Workers are many: one thread each, or they fight for the cores.
+
+    Who interrupts a run at its terminal interrupts them too: what they have read must still be
+    there when the step is done and the checkpoint written, which ends them.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
