@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,11 +21,8 @@ from dsvl_data.outcome import Reason, UserError
 from dsvl_data.shards.cli import app as shards
 
 if TYPE_CHECKING:
-    from dsvl_data.curate.accounts import Account
-    from dsvl_data.curate.mix import Mix
-    from dsvl_data.engine.ledger import Balance
+    from dsvl_data.corpus_build import Means
     from dsvl_data.engine.run import Result
-    from dsvl_data.recipe import Recipe
 
 app = typer.Typer(
     help="Builds training data for vision-language models.",
@@ -100,9 +95,6 @@ app.add_typer(
 out_console = console()
 error_console = console(stderr=True)
 
-#: The resolved recipe, beside what was made of it; `retry` cuts the shards anew by it.
-RECIPE_FILE = "recipe.yaml"
-
 
 class Executor(StrEnum):
     """Where the work is done."""
@@ -143,13 +135,8 @@ def corpus_build(
     ] = False,
 ) -> None:
     """Convert documents, curate, cut shards; called again, do only what is missing."""
-    from dsvl_data import recipe, storage
-    from dsvl_data.display import RunDisplay
-    from dsvl_data.engine.ledger import balances
-    from dsvl_data.engine.partition import read_plans
-    from dsvl_data.engine.preflight import absolute, load_jobs
-    from dsvl_data.engine.run import run
-    from dsvl_data.shards.tokens import token_counter
+    from dsvl_data import recipe
+    from dsvl_data.corpus_build import build
     from pipelines import PIPELINES
 
     plan = recipe.load(recipe_path, PIPELINES)
@@ -158,34 +145,8 @@ def corpus_build(
         return
     if not out:
         raise UserError("say where the corpus goes: --out DIR")
-    out = absolute(out)
-    strangers = {each.job.name for each in read_plans(out)} - set(plan.pipelines)
-    if strangers:
-        raise UserError(
-            f"{out} also holds {', '.join(sorted(strangers))}, which {recipe_path} does not "
-            "name: its samples would get into the shards; choose another --out"
-        )
-    # What cannot succeed is told at once, not after Ray's start or the conversion.
-    token_counter(plan.shards.tokenizer)
-    if plan.curation:
-        from dsvl_data.curate import measure
-
-        measure.check(plan.curation)
-    jobs = recipe.jobs(plan, recipe_path.parent, PIPELINES)
-    load_jobs(jobs)
-    with _executor_session(executor), RunDisplay(out_console).showing() as display:
-        result = run(
-            jobs,
-            out,
-            executor=executor.value,
-            workers=workers,
-            on_event=display.on_event,
-            rebuild=rebuild or (),
-        )
-        storage.atomic_write(storage.join(out, RECIPE_FILE), recipe.show(plan).encode())
-        if result.ok:
-            _build_shards(out, plan, display, result.balances, executor, workers)
-    _conclude(result, out, balances(out), _curation_accounts(out))
+    result = build(plan, recipe_path, out, _means(executor, workers), rebuild=rebuild or ())
+    _conclude(result, out)
 
 
 @corpus.command("retry")
@@ -200,57 +161,24 @@ def corpus_retry(
     workers: WorkersOption = None,
 ) -> None:
     """Convert again just the documents that failed for some reason; then cut the shards anew."""
-    from dsvl_data.display import RunDisplay
-    from dsvl_data.engine.ledger import balances
-    from dsvl_data.engine.partition import read_plans
-    from dsvl_data.engine.preflight import absolute
-    from dsvl_data.engine.run import retry
+    from dsvl_data.corpus_build import retry
 
-    out = absolute(out)
-    plan = _stored_recipe(out)
-    changes: dict[str, Any] = {"seconds": seconds, "memory_mb": memory_mb}
-    changes = {key: value for key, value in changes.items() if value is not None}
-    limits = {}
-    if changes:
-        for each in read_plans(out):
-            before = each.job.load().limits
-            limits[each.job.name] = type(before).model_validate(before.model_dump() | changes)
-    with _executor_session(executor), RunDisplay(out_console).showing() as display:
-        result = retry(
-            out,
-            reason,
-            limits=limits,
-            executor=executor.value,
-            workers=workers,
-            on_event=display.on_event,
-        )
-        after = balances(out)
-        if result.ok and not any(balance.pending for balance in after.values()):
-            _build_shards(out, plan, display, after, executor, workers)
-    _conclude(result, out, after, _curation_accounts(out))
+    means = _means(executor, workers)
+    _conclude(retry(out, reason, means, seconds=seconds, memory_mb=memory_mb), out)
 
 
 @corpus.command("status")
 def corpus_status(out: OutArgument, as_json: JsonOption = False) -> None:
     """Say what became of every document. Exits with 1 while documents are pending."""
-    from dsvl_data.engine.ledger import balances
-    from dsvl_data.engine.preflight import absolute
+    from dsvl_data.corpus_status import read_status, show, show_problems
 
-    accounts = balances(absolute(out))
-    curation = _curation_accounts(absolute(out))
+    status = read_status(out)
     if as_json:
-        form = {"pipelines": {name: account.to_json() for name, account in accounts.items()}}
-        if curation:
-            form["curation"] = {name: account.to_json() for name, account in curation.items()}
-        if mix := _mix(absolute(out)):
-            form["mix"] = mix.model_dump(mode="json")
-        typer.echo(json.dumps(form, indent=2, ensure_ascii=False))
-        _tell_problems(accounts, curation)
+        typer.echo(json.dumps(status.to_json(), indent=2, ensure_ascii=False))
+        show_problems(status, error_console)
     else:
-        _print_accounts(accounts, curation)
-        _print_findings(absolute(out))
-    every: list[Balance | Account] = [*accounts.values(), *curation.values()]
-    if any(account.problems or account.pending for account in every):
+        show(status, out_console, error_console)
+    if not status.is_done:
         raise typer.Exit(1)
 
 
@@ -415,135 +343,27 @@ def _fail(message: str) -> None:
     sys.exit(1)
 
 
-def _build_shards(
-    out: str,
-    plan: Recipe,
-    display: Any,
-    accounts: dict[str, Balance],
-    executor: Executor,
-    workers: int | None,
-) -> None:
-    from dsvl_data.curate.run import curate, forget
-    from dsvl_data.shards.build import build_shards
-
-    left_out = {}
-    if plan.curation is None:
-        forget(out)
-    else:
-        curation = curate(
-            out,
-            plan.curation,
-            tokenizer=plan.shards.tokenizer,
-            executor=executor.value,
-            workers=workers,
-            progress=display.on_curation,
-        )
-        left_out = {name: dict(account.reasons) for name, account in curation.items()}
-    build_shards(
-        out,
-        plan.shards,
-        # A recipe that says nothing of curation is the recipe that it always was.
-        recipe=plan.model_dump(mode="json", exclude=None if plan.curation else {"curation"}),
-        curation=plan.curation,
-        left_out=left_out,
-        dropped={
-            name: dict(account.counts.item_reasons + account.counts.reasons)
-            for name, account in accounts.items()
-        },
-        executor=executor.value,
-        workers=workers,
-        progress=display.on_shards,
-    )
-
-
-def _executor_session(executor: Executor) -> AbstractContextManager[None]:
-    """One Ray for conversion and shards: starting one takes seconds."""
-    if executor is Executor.LOCAL:
-        return nullcontext()
-    from dsvl_data.engine.cluster import session
+def _means(executor: Executor, workers: int | None) -> Means:
+    from dsvl_data.corpus_build import Means
+    from dsvl_data.display import RunDisplay
     from pipelines import PIPELINES
 
-    return session(PIPELINES.values())
+    return Means(PIPELINES, executor.value, workers, RunDisplay(out_console))
 
 
-def _stored_recipe(out: str) -> Recipe:
-    from dsvl_data import recipe, storage
-    from pipelines import PIPELINES
+def _conclude(result: Result, out: str) -> None:
+    """Say what became of everything; exits with 1 where something is left to do."""
+    from dsvl_data.corpus_status import read_status, show
 
-    path = storage.join(out, RECIPE_FILE)
-    try:
-        source = storage.read_bytes(path).decode()
-    except FileNotFoundError:
-        raise UserError(f"nothing was built in {out}: run `corpus build` first") from None
-    return recipe.parse(source, path, PIPELINES)
-
-
-def _curation_accounts(out: str) -> dict[str, Account]:
-    """The accounts of curation; empty where nothing is curated."""
-    from dsvl_data.curate.accounts import accounts, is_curated
-
-    return accounts(out) if is_curated(out) else {}
-
-
-def _conclude(
-    result: Result, out: str, accounts: dict[str, Balance], curation: dict[str, Account]
-) -> None:
-    _print_accounts(accounts, curation)
-    _print_findings(out)
+    status = read_status(out)
+    show(status, out_console, error_console)
     for failure in result.failures:
         error_console.print(f"[red]given up:[/] {escape(failure)}", highlight=False)
-    if any(account.problems or account.pending for account in curation.values()):
+    if not status.samples_are_done:
         raise typer.Exit(1)
     if not result.ok:
         error_console.print("not everything is done; the same command tries the rest again")
         raise typer.Exit(1)
-
-
-def _print_accounts(accounts: dict[str, Balance], curation: dict[str, Account]) -> None:
-    from dsvl_data import display
-
-    tables = [display.balance_table(accounts), display.reason_table(accounts)]
-    if curation:
-        tables += [display.curation_table(curation), display.curation_reason_table(curation)]
-    for table in tables:
-        if table is not None:
-            out_console.print(table)
-    if curation and (masked := display.masked_line(curation)):
-        out_console.print(masked, highlight=False, soft_wrap=True)
-    _tell_problems(accounts, curation)
-
-
-def _mix(out: str) -> Mix | None:
-    """The mix of an output whose shards are built and whose recipe asks for one."""
-    from dsvl_data import storage
-    from dsvl_data.shards.manifest import NAME, read_manifest
-
-    return read_manifest(out).mix if storage.exists(storage.join(out, NAME)) else None
-
-
-def _print_findings(out: str) -> None:
-    """Say what curation found out about the corpus as a whole."""
-    from dsvl_data import display
-    from dsvl_data.curate.accounts import is_curated
-    from dsvl_data.curate.mix import sentences
-
-    if is_curated(out):
-        from dsvl_data.curate.contamination_report import summary  # takes a second to import
-
-        if said := summary(out):
-            out_console.print(escape(said), highlight=False, soft_wrap=True)
-    if mix := _mix(out):
-        out_console.print(display.mix_table(mix))
-        out_console.print(sentences(mix), highlight=False, soft_wrap=True)
-
-
-def _tell_problems(accounts: dict[str, Balance], curation: dict[str, Account]) -> None:
-    every: list[tuple[str, Balance | Account]] = [*accounts.items(), *curation.items()]
-    problems: Sequence[str] = [
-        f"{name}: {problem}" for name, account in every for problem in account.problems
-    ]
-    for problem in problems:
-        error_console.print(f"[red]does not balance:[/] {escape(problem)}", highlight=False)
 
 
 if __name__ == "__main__":
