@@ -27,7 +27,8 @@ lint: setup
 	$(BIN)/mypy
 
 bench: setup
-	@for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@for script in benchmarks/*.py; do echo "== $$script"; \
+		$(BIN)/python -m benchmarks.$$(basename $$script .py) || exit 1; done
 
 setup:
 	@$(PYTHON) scripts/setup.py
