@@ -14,6 +14,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -272,12 +273,21 @@ def _workers() -> BaseContext:
     return context
 
 
+def _end_with_the_run() -> None:
+    run = multiprocessing.parent_process()
+    assert run is not None  # workers only
+    run.join()
+    os._exit(1)
+
+
 def _begin_worker(_: int) -> None:
     """Workers are many: one thread each, or they fight for the cores.
 
     Who interrupts a run at its terminal interrupts them too: what they have read must still be
-    there when the step is done and the checkpoint written, which ends them.
+    there when the step is done and the checkpoint written, which ends them. Who kills the run has
+    nobody left to end them: they must see it themselves.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_run, daemon=True).start()
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import subprocess
+import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -237,3 +240,45 @@ def test_counting_twice_is_counting_once(corpus: Corpus) -> None:
     corpus._counter.count = None  # type: ignore[assignment]  # must not be asked again
 
     assert np.array_equal(corpus.sizes("text", 0).tokens, first.tokens)
+
+
+def test_a_killed_run_takes_its_workers_along(built: Path, tmp_path: Path) -> None:
+    run = subprocess.Popen(
+        [sys.executable, "-c", _READS, str(built), str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "reading\n"
+        below = psutil.Process(run.pid).children(recursive=True)
+        assert len(below) >= 3  # the server that forks, and two workers
+    finally:
+        run.kill()
+        run.wait()
+    assert psutil.wait_procs(below, timeout=60)[1] == []
+
+
+#: A program that reads with two workers, and waits with the iterator open.
+_READS = """
+import sys
+import dsvl_data
+from model.config import preset
+from model.processor import Processor
+from model.tokenizer import ByteTokenizer
+from train.corpus import Corpus, Counter
+from train.encode import count_tokens
+from train.pool import PlanSettings
+from train.stream import Loader, LoaderSettings
+
+if __name__ == "__main__":
+    processor = Processor(preset("tiny"), ByteTokenizer())
+    counter = Counter("tiny bytes", lambda record: count_tokens(record, processor))
+    corpus = Corpus([sys.argv[1]], counter, sys.argv[2] + "/lengths")
+    plan = PlanSettings(rows=4, tokens=800, shares={"text": 1.0}, images=4, seed=1)
+    micros = iter(Loader(corpus, processor, plan, LoaderSettings(micro_rows=4, workers=2)))
+    next(micros)
+    print("reading", flush=True)
+    sys.stdin.read()
+"""
