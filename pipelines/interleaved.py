@@ -35,7 +35,8 @@ from dsvl_data.pipeline import (
 )
 from dsvl_data.read.blocks import Block, LostBlock, PictureBlock, TextBlock
 from dsvl_data.read.epub import Book, SpineItem, open_epub
-from dsvl_data.read.html_blocks import read_blocks, uses_tex
+from dsvl_data.read.html_blocks import read_blocks
+from dsvl_data.read.html_formulas import uses_tex
 from dsvl_data.read.main_content import main_content
 from dsvl_data.read.markdown_documents import markdown_to_html
 from dsvl_data.read.neighbours import Neighbours, picture_name, with_neighbours

@@ -13,32 +13,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 from lxml import etree
 
-from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.blocks import Block, LostBlock, PictureBlock, TextBlock
-from dsvl_data.read.html_formulas import DRAWN, FORMULAS, Formula, formula_of, split_formulas
-from dsvl_data.read.html_lines import (
-    list_item,
-    plain,
-    prefixed,
-    without_empty_sections,
-    written,
-)
-from dsvl_data.read.html_pictures import (
+from dsvl_data.read.html_captions import (
+    begins_like_caption,
     caption_of,
-    emoji_of,
     is_caption,
     is_figure,
-    picture_path,
-    stated_size,
+    with_caption,
 )
+from dsvl_data.read.html_formulas import DRAWN, FORMULAS, Formula, formula_of, split_formulas
+from dsvl_data.read.html_lines import fenced, plain, prefixed, without_empty_sections, written
+from dsvl_data.read.html_lists import definition_blocks, list_blocks, quotation_blocks
+from dsvl_data.read.html_pictures import Draw, Load, Pictures, emoji_of
 from dsvl_data.read.html_tables import data_rows, grid_of, grid_table
 from dsvl_data.read.main_content import remove
 from dsvl_data.render.clean import clean_text
-from dsvl_data.render.inline import code_span, escape, escape_line_start, join_pieces
+from dsvl_data.render.inline import code_span, escape_line_start, join_pieces
 from dsvl_data.render.markdown_table import write_cell
 from dsvl_data.render.notes import Notes, find_notes
 from dsvl_data.render.parse import is_plain, name_of, text_of
@@ -64,28 +59,7 @@ _LISTS = frozenset(("ul", "ol", "dir", "menu"))
 _LEFT_OUT = (DROPPED - {"table"}) | {"noscript"}
 #: What may hold a figure, and what a caption may be.
 _HOLDERS = frozenset(("div", "p", "section", "li", "td", "span", "center", "aside", "dl", "table"))
-_BEGINS_LIKE_CAPTION = re.compile(
-    r"[*_]{0,3}(?:Fig(?:ure|\.)?|Plate|Photo|Abb(?:ildung|\.)|Figura|Рис(?:унок|\.)|图表?|圖|図)\s*"
-    r"[A-Z]?[\d一二三四五六七八九十]",
-    re.IGNORECASE,
-)
-_MAX_CAPTION = 600
 _MAX_LABEL = 8
-#: A picture that the page shows no larger than this is an icon, whatever its file holds.
-_ICON = 32
-_TYPESETTERS = (b"mathjax", b"katex", b"tex2jax")
-
-#: Returns a picture's bytes by the path that the page gives. Raises `DocumentError`: its reason
-#: is why the picture is left out.
-Load = Callable[[str], bytes]
-#: Draws an inline SVG as the bytes of a raster picture; errors as `Load`'s.
-Draw = Callable[[etree._Element], bytes]
-
-
-def uses_tex(markup: bytes) -> bool:
-    """Whether a page loads a typesetter that turns the TeX in its text into formulas."""
-    lower = markup.lower()
-    return any(name in lower for name in _TYPESETTERS)
 
 
 def read_blocks(
@@ -118,7 +92,7 @@ def _strip_links(root: etree._Element) -> bool:
 
 class _Walk:
     def __init__(self, load: Load, draw: Draw, notes: Notes, tex: bool) -> None:
-        self._load, self._draw, self._notes, self._tex = load, draw, notes, tex
+        self._pictures, self._notes, self._tex = Pictures(load, draw), notes, tex
         self._marked = bool(notes.references or notes.notes or notes.hidden)
         self._blocks: list[Block] = []
         self._line: list[tuple[str, str]] = []
@@ -127,7 +101,6 @@ class _Walk:
         self._hidden: dict[tuple[str, str], bool] = {}  # by name and class
         self._flat = False  # within a cell or a caption: blocks are lines
         self._captions: set[etree._Element] = set()  # written with their pictures
-        self._found: dict[str, bytes | LostBlock] = {}
 
     def run(self, root: etree._Element) -> list[Block]:
         self._children(root)
@@ -202,7 +175,7 @@ class _Walk:
         elif name in ("img", "image", "object"):
             self._image(source, name, classes)
         elif name == "svg":
-            self._svg(source)
+            self._put(self._pictures.svg(source))
         elif name == "math":
             pass  # one that shows nothing
         else:
@@ -219,11 +192,11 @@ class _Walk:
         elif name in _LISTS:
             self._list(source, name)
         elif name == "dl":
-            self._definitions(source)
+            self._blocks.extend(definition_blocks(source, self._within, self._note_in_list))
         elif name == "table":
             self._table(source)
         elif name == "blockquote":
-            self._quotation(source)
+            self._blocks.extend(quotation_blocks(self._within(source)))
         elif name == "figure":
             self._figure(source)
         else:
@@ -249,16 +222,20 @@ class _Walk:
         last = self._blocks[-1] if self._blocks else None
         if not isinstance(last, PictureBlock) or last.caption:
             return False
-        if not sure and (len(text) > _MAX_CAPTION or not _BEGINS_LIKE_CAPTION.match(text)):
+        if not sure and not begins_like_caption(text):
             return False
-        self._blocks[-1] = PictureBlock(last.name, last.data, text)
+        self._blocks[-1] = replace(last, caption=text)
         return True
 
     def _within(self, source: etree._Element) -> list[Block]:
-        """The blocks of an element, by themselves."""
+        """The blocks of what an element holds, by themselves."""
+        return self._apart(lambda: self._children(source))
+
+    def _apart(self, walk: Callable[[], object]) -> list[Block]:
+        """The blocks of a part of the walk, by themselves."""
         outer = self._blocks, self._line, self._waiting
         self._blocks, self._line, self._waiting = [], [], []
-        self._children(source)
+        walk()
         self._end()
         made = self._blocks
         self._blocks, self._line, self._waiting = outer
@@ -318,131 +295,32 @@ class _Walk:
     def _code(self, source: etree._Element) -> None:
         text = "".join(code_strings(source, self._notes.hidden))
         text = clean_text(text.replace("\r\n", "\n").replace("\r", "\n")).replace("\u00a0", " ")
-        lines = text.split("\n")
-        while lines and not lines[0].strip():
-            lines.pop(0)
-        text = "\n".join(lines).rstrip()
-        if text:
-            longest = max((len(run) for run in re.findall("`+", text)), default=0)
-            fence = "`" * max(3, longest + 1)
-            language = code_language(source)
-            self._blocks.append(TextBlock("code", f"{fence}{language}\n{text}\n{fence}"))
+        if text.strip():
+            self._blocks.append(TextBlock("code", fenced(text, code_language(source))))
         for image in source.iter("{*}img"):
             self._image(image, "img", _NO_CLASSES)
 
     def _list(self, source: etree._Element, name: str) -> None:
         if "gallery" in (source.get("class") or ""):
             self._children(source)
-            return
-        start = source.get("start") or "1"
-        number = int(start) if re.fullmatch(r"\d{1,5}", start) else 1
-        items: list[str] = []
+        else:
+            self._blocks.extend(list_blocks(source, name, self._item))
 
-        def end() -> None:
-            if items:
-                self._blocks.append(TextBlock("list", "\n".join(items)))
-                items.clear()
-
-        def stray(text: str | None) -> None:
-            """Text between items, which should not be there, and which a browser shows."""
-            if text and not text.isspace():
-                items.append(f"  {escape(' '.join(clean_text(text).split()))}")
-
-        stray(source.text)
-        for item in source:
-            kind = name_of(item)
-            if not kind or kind in _LEFT_OUT or is_hidden(item, kind):
-                stray(item.tail)
-                continue
-            marker = f"{number}. " if name == "ol" else "- "
-            number += 1
-            texts: list[TextBlock] = []
-            for block in [*self._item(item, kind), None]:
-                if isinstance(block, TextBlock):
-                    texts.append(block)
-                    continue
-                if texts:  # up to a picture, or all there is
-                    items.append(list_item(texts, marker))
-                    marker, texts = " " * len(marker), []
-                if block is not None:
-                    end()
-                    self._blocks.append(block)
-            stray(item.tail)
-        end()
-
-    def _item(self, item: etree._Element, kind: str) -> list[Block]:
+    def _item(self, item: etree._Element, kind: str) -> list[Block] | None:
+        if kind in _LEFT_OUT or is_hidden(item, kind):
+            return None
         if kind == "li" and not (self._marked and item in self._notes.notes):
             classes = frozenset((item.get("class") or "").split())
             if not is_figure(classes) or caption_of(item) is None:
                 return self._within(item)
         # A figure, a note, or what has no business in a list.
-        outer = self._blocks, self._line, self._waiting
-        self._blocks, self._line, self._waiting = [], [], []
-        self._element(item, kind)
-        self._end()
-        made = self._blocks
-        self._blocks, self._line, self._waiting = outer
-        return made
+        return self._apart(lambda: self._element(item, kind))
 
-    def _definitions(self, source: etree._Element) -> None:
-        lines: list[str] = []
-
-        def end() -> None:
-            text = "\n".join(lines).strip("\n")
-            if text:
-                self._blocks.append(TextBlock("list", text))
-            lines.clear()
-
-        def stray(text: str | None) -> None:
-            if text and not text.isspace():
-                lines.append(escape(" ".join(clean_text(text).split())))
-
-        stray(source.text)
-        for child in source:
-            name = name_of(child)
-            if name == "div":
-                end()
-                self._definitions(child)
-            elif self._marked and (child in self._notes.notes or child in self._notes.hidden):
-                end()
-                self._is_note(child)
-            elif name and not is_hidden(child, name):
-                self._definition(child, name, lines, end)
-            stray(child.tail)
-        end()
-
-    def _definition(
-        self, source: etree._Element, name: str, lines: list[str], end: Callable[[], None]
-    ) -> None:
-        texts: list[TextBlock] = []
-        for block in [*self._within(source), None]:
-            if isinstance(block, TextBlock):
-                texts.append(block)
-                continue
-            if texts:
-                text = "\n\n".join(each.markdown for each in texts)
-                lines.append(prefixed(text, ": ", "  ") if name == "dd" else f"\n{text}")
-                texts = []
-            if block is not None:
-                end()
-                self._blocks.append(block)
-
-    def _quotation(self, source: etree._Element) -> None:
-        quoted: list[str] = []
-
-        def end() -> None:
-            if quoted:
-                text = prefixed("\n\n".join(quoted), "> ", "> ")
-                self._blocks.append(TextBlock("paragraph", text))
-                quoted.clear()
-
-        for block in self._within(source):
-            if isinstance(block, TextBlock):
-                quoted.append(block.markdown)
-            else:
-                end()
-                self._blocks.append(block)
-        end()
+    def _note_in_list(self, source: etree._Element) -> list[Block] | None:
+        notes = self._notes
+        if self._marked and (source in notes.notes or source in notes.hidden):
+            return self._apart(lambda: self._is_note(source))
+        return None
 
     def _table(self, source: etree._Element) -> None:
         rows = data_rows(source)
@@ -489,19 +367,7 @@ class _Walk:
         self._captions.add(caption)
         caption.set("data-caption", "")  # so that the walk asks whether it is one
         text = self._flattened(caption, " ")
-        blocks = self._within(source)
-        pictures = [i for i, block in enumerate(blocks) if isinstance(block, PictureBlock)]
-        if pictures:
-            last = blocks[pictures[-1]]
-            assert isinstance(last, PictureBlock)
-            if text:
-                both = f"{last.caption} {text}" if last.caption else text
-                blocks[pictures[-1]] = PictureBlock(last.name, last.data, both)
-        elif text and any(isinstance(block, TextBlock) for block in blocks):
-            blocks.insert(0, TextBlock("paragraph", escape_line_start(text)))
-        elif text and not any(isinstance(block, LostBlock) for block in blocks):
-            blocks.append(TextBlock("paragraph", escape_line_start(text)))
-        self._blocks += blocks
+        self._blocks += with_caption(self._within(source), text)
 
     def _is_note(self, source: etree._Element) -> bool:
         notes = self._notes
@@ -534,36 +400,12 @@ class _Walk:
         if emoji:
             self._line.append(("text", emoji))
             return
-        path = picture_path(source)
-        if not path:
-            return
-        size = stated_size(source)
-        if size is not None and min(size) <= _ICON and max(size) <= 2 * _ICON:
-            detail = f"shown at {size[0]} x {size[1]} pixels"
-            self._put(LostBlock(_short(path), Reason.IMAGE_TOO_SMALL, detail))
-            return
-        if path not in self._found:
-            self._found[path] = self._loaded(_short(path), lambda: self._load(path))
-        self._show(_short(path), self._found[path])
+        self._put(self._pictures.image(source))
 
-    def _svg(self, source: etree._Element) -> None:
-        drawn = [e for e in source.iter() if name_of(e) not in ("", "svg", "g", "title", "desc")]
-        if len(drawn) == 1 and name_of(drawn[0]) == "image":  # the usual wrapper of a cover
-            self._image(drawn[0], "image", _NO_CLASSES)
-        elif drawn and source.get("aria-hidden") != "true":
-            self._show("inline SVG", self._loaded("inline SVG", lambda: self._draw(source)))
-
-    def _loaded(self, name: str, load: Callable[[], bytes]) -> bytes | LostBlock:
-        try:
-            return load()
-        except DocumentError as error:
-            return LostBlock(name, error.reason, error.detail)
-
-    def _show(self, name: str, found: bytes | LostBlock) -> None:
-        self._put(PictureBlock(name, found) if isinstance(found, bytes) else found)
-
-    def _put(self, block: PictureBlock | LostBlock) -> None:
+    def _put(self, block: PictureBlock | LostBlock | None) -> None:
         """Set a picture where it stands: one that is lost does not part the line."""
+        if block is None:
+            return
         if self._flat or (isinstance(block, LostBlock) and self._line):
             self._waiting.append(block)
             return
@@ -585,7 +427,3 @@ def _class_set(value: str) -> frozenset[str]:
 
 def _label(label: str) -> str:
     return re.sub(r"[\[\]\s^]+", "", label)
-
-
-def _short(path: str) -> str:
-    return path if len(path) < 200 else path[:60] + "..."

@@ -35,6 +35,7 @@ DRAWN = frozenset(
     ("MathJax", "MathJax_Display", "MathJax_CHTML", "MathJax_SVG", "MathJax_SVG_Display",
      "MathJax_Preview", "katex-html", "katex-error")
 )  # fmt: skip
+_TYPESETTERS = (b"mathjax", b"katex", b"tex2jax")
 _SIGNS_OF_TEX = re.compile(r"[\\^_{}=<>+/|()]|\w\Z")
 
 
@@ -54,6 +55,12 @@ class Formula:
     def block(self) -> str:
         """The formula as a block."""
         return f"$$\n{self.latex}\n$$"
+
+
+def uses_tex(markup: bytes) -> bool:
+    """Whether a page loads a typesetter that turns the TeX in its text into formulas."""
+    lower = markup.lower()
+    return any(name in lower for name in _TYPESETTERS)
 
 
 def formula_of(element: etree._Element, name: str, classes: frozenset[str]) -> Formula | None:

@@ -7,6 +7,7 @@ without sections in which nothing is left.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from dsvl_data.read.blocks import Block, LostBlock, TextBlock
@@ -46,6 +47,17 @@ def prefixed(text: str, first: str, rest: str) -> str:
     return "\n".join(
         line.rstrip() if not line.strip() else line for line in [first + lines[0], *tail]
     )
+
+
+def fenced(code: str, language: str) -> str:
+    """Code between fences that it does not hold itself, without blank lines before or after."""
+    lines = code.split("\n")
+    while lines and not lines[0].strip():
+        lines.pop(0)
+    code = "\n".join(lines).rstrip()
+    longest = max((len(run) for run in re.findall("`+", code)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{code}\n{fence}"
 
 
 def without_empty_sections(blocks: Sequence[Block]) -> list[Block]:

@@ -1,109 +1,74 @@
-"""What a web page says about its pictures: where they are, how large, and in what words.
+"""The pictures of a web page: where they are, how large, what they stand for, and their bytes.
 
-In: an element of a page. Out: a picture's path, its stated size, the caption that belongs to a
-figure. Class names are those of MediaWiki, WordPress, DocBook, Asciidoctor, Sphinx and of books.
+In: an element of a page, and a way to load or draw what it shows. Out: a picture's path, its stated
+size, the character that it stands for; the picture as a block, or why it is left out.
 """
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from collections.abc import Callable
+from typing import TypeAlias
 
 from lxml import etree
 
+from dsvl_data.outcome import DocumentError, Reason
+from dsvl_data.read.blocks import LostBlock, PictureBlock
 from dsvl_data.render.parse import attribute, name_of
 
-_FIGURE = re.compile(
-    r"(?:^|[-_])(?:informal)?(?:figures?|fig|thumb(?:inner|image)?|tsingle|imageblock|gallerybox"
-    r"|mediaobject|wp-caption|images?|img|pictures?|photos?|illustrations?|illus?|plate)"
-    r"(?:$|[-_]|\d|block|box|wrap|center|left|right|full)",
-    re.IGNORECASE,
-)
-_CAPTION = re.compile(
-    r"(?:^|[-_])(?:fig|figure|image|img|photo|picture|wp|thumb|gallery)?[-_]?"
-    r"(?:captions?|legend|gallerytext)(?:$|[-_]|text|\d)",
-    re.IGNORECASE,
-)
-_TITLE = re.compile(r"(?:^|[-_])(?:fig|figure|image|img)?[-_]?title$", re.IGNORECASE)
 _LAZY = ("data-src", "data-original", "data-lazy-src", "data-lazy", "data-orig-src", "data-url")
 _PIXELS = re.compile(r"\s*(\d{1,5})(?:\.\d+)?\s*(?:px)?\s*\Z")
 _STYLE = re.compile(r"(?<![\w-])(width|height)\s*:\s*(\d{1,5})(?:\.\d+)?px", re.IGNORECASE)
 _PLACEHOLDER_BYTES = 400
+#: A picture that the page shows no larger than this is an icon, whatever its file holds.
+_ICON = 32
+
+#: Returns a picture's bytes by the path that the page gives. Raises `DocumentError`: its reason
+#: is why the picture is left out.
+Load: TypeAlias = Callable[[str], bytes]
+#: Draws an inline SVG as the bytes of a raster picture; errors as `Load`'s.
+Draw: TypeAlias = Callable[[etree._Element], bytes]
 
 
-@lru_cache(maxsize=4096)
-def is_figure(classes: frozenset[str]) -> bool:
-    """Whether one of an element's classes calls it a figure, or a box around one."""
-    return any(map(_names_figure, classes))
+class Pictures:
+    """The pictures of one page as blocks; each is loaded once."""
 
+    def __init__(self, load: Load, draw: Draw) -> None:
+        self._load, self._draw = load, draw
+        self._found: dict[str, PictureBlock | LostBlock] = {}
 
-@lru_cache(maxsize=4096)
-def is_caption(classes: frozenset[str]) -> bool:
-    """Whether one of an element's classes calls it a caption."""
-    return any(map(_names_caption, classes))
+    def image(self, source: etree._Element) -> PictureBlock | LostBlock | None:
+        """Return what an `img`, SVG `image` or `object` shows; None when it names no picture."""
+        path = picture_path(source)
+        if not path:
+            return None
+        size = stated_size(source)
+        if size is not None and min(size) <= _ICON and max(size) <= 2 * _ICON:
+            detail = f"shown at {size[0]} x {size[1]} pixels"
+            return LostBlock(_short(path), Reason.IMAGE_TOO_SMALL, detail)
+        if path not in self._found:
+            self._found[path] = _loaded(_short(path), lambda: self._load(path))
+        return self._found[path]
 
-
-def caption_of(figure: etree._Element) -> etree._Element | None:
-    """The element that holds a figure's caption; None without one, or without a picture."""
-    if name_of(figure) != "figure" and not _holds_picture(figure):
+    def svg(self, source: etree._Element) -> PictureBlock | LostBlock | None:
+        """Return what an inline SVG shows; None when it draws nothing, or for its looks only."""
+        drawn = [e for e in source.iter() if name_of(e) not in ("", "svg", "g", "title", "desc")]
+        if len(drawn) == 1 and name_of(drawn[0]) == "image":  # the usual wrapper of a cover
+            return self.image(drawn[0])
+        if drawn and source.get("aria-hidden") != "true":
+            return _loaded("inline SVG", lambda: self._draw(source))
         return None
-    for element in figure.iter():
-        name = name_of(element)
-        if element is figure or not name or name in ("img", "a", "table", "figure", "body"):
-            continue
-        if not _is_caption_of(element, name):
-            continue
-        if _own(element, figure) and not _holds_picture(element):
-            return element
-    return None
 
 
-def _is_caption_of(element: etree._Element, name: str) -> bool:
-    if name == "figcaption":
-        return True
-    names = (element.get("class") or "").split()
-    return any(_names_caption(each) or _names_title(each) for each in names)
+def _loaded(name: str, load: Callable[[], bytes]) -> PictureBlock | LostBlock:
+    try:
+        return PictureBlock(name, load())
+    except DocumentError as error:
+        return LostBlock(name, error.reason, error.detail)
 
 
-def _own(caption: etree._Element, figure: etree._Element) -> bool:
-    """Whether a caption belongs to this figure and to none within it."""
-    for parent in caption.iterancestors():
-        if parent is figure:
-            return True
-        if name_of(parent) == "figure" or is_caption(
-            frozenset((parent.get("class") or "").split())
-        ):
-            return False
-        inner = is_figure(frozenset((parent.get("class") or "").split()))
-        if inner and _holds_picture(parent) and parent.get("class") != figure.get("class"):
-            # A box within the box, unless the outer one has pictures of its own.
-            return _pictures(parent) == _pictures(figure)
-        if inner and parent.get("class") == figure.get("class"):
-            return False
-    return False
-
-
-def _holds_picture(element: etree._Element) -> bool:
-    return next(element.iter("{*}img", "{*}svg", "{*}object"), None) is not None
-
-
-def _pictures(element: etree._Element) -> int:
-    return sum(1 for _ in element.iter("{*}img", "{*}svg", "{*}object"))
-
-
-@lru_cache(maxsize=4096)
-def _names_figure(name: str) -> bool:
-    return _FIGURE.search(name) is not None
-
-
-@lru_cache(maxsize=4096)
-def _names_caption(name: str) -> bool:
-    return _CAPTION.search(name) is not None
-
-
-@lru_cache(maxsize=4096)
-def _names_title(name: str) -> bool:
-    return _TITLE.search(name) is not None
+def _short(path: str) -> str:
+    return path if len(path) < 200 else path[:60] + "..."
 
 
 def picture_path(source: etree._Element) -> str:

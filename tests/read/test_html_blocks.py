@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.read.blocks import Block, LostBlock, PictureBlock, TextBlock
-from dsvl_data.read.html_blocks import read_blocks, uses_tex
+from dsvl_data.read.html_blocks import read_blocks
+from dsvl_data.read.html_formulas import uses_tex
 from dsvl_data.render.parse import parse_markup
 
 
