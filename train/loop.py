@@ -33,18 +33,15 @@ from model.processor import IGNORED, PADDING, Batch, Processor
 from model.tokenizer import load_tokenizer
 from model.vlm import Loss, VisionLanguageModel
 from train.checkpoints import Checkpoints, whole_parameters
-from train.corpus import Corpus, Counter
 from train.device import memory_gb, peak_tflops
-from train.encode import count_tokens
 from train.evaluate import Scorer
 from train.held_out import held_out_scorers, scorer
 from train.log import Log
-from train.mixing import WarmUp
 from train.parallel import Ranks, let_go, spread
 from train.plan import LANGUAGE
-from train.pool import PlanSettings
 from train.schedules import factor
-from train.settings import Stages, StageSettings, TrainRecipe, model_config, with_shares
+from train.settings import Stages, TrainRecipe, model_config
+from train.sources import make_plan, open_corpus
 from train.stream import Loader, LoaderSettings, MicroBatch
 from train.weights import first_weights, stage_folder
 
@@ -376,33 +373,6 @@ def _begin_moments(optimiser: torch.optim.AdamW) -> None:
                 "exp_avg": torch.zeros_like(parameter),
                 "exp_avg_sq": torch.zeros_like(parameter),
             }
-
-
-def open_corpus(recipe: TrainRecipe, processor: Processor) -> Corpus:
-    """The recipe's corpora, with lengths by its tokenizer."""
-    name = f"{recipe.tokenizer} {processor.config.image_tokens}"
-    counter = Counter(name, lambda record: count_tokens(record, processor))
-    return Corpus(list(recipe.corpora), counter, Path(recipe.out) / "lengths")
-
-
-def make_plan(recipe: TrainRecipe, settings: StageSettings, corpus: Corpus) -> PlanSettings:
-    """The stage's batches. Raises `RecipeError` when a category with a share has no sample."""
-    there = {name: sum(corpus.counts(name)) for name in corpus.categories}
-    wanted = settings.shares or corpus.weights or {name: float(n) for name, n in there.items()}
-    language = settings.language
-    return PlanSettings(
-        rows=settings.rows,
-        tokens=settings.tokens,
-        shares=with_shares(recipe, wanted, there),
-        images=settings.images,
-        packing=settings.packing,
-        grouping=settings.grouping,
-        language=None if language is None else WarmUp(language, settings.language_warmup),
-        unit=settings.unit,
-        seed=recipe.seed,
-        window=recipe.window,
-        hold_out=recipe.hold_out,
-    )
 
 
 def with_blank_image(batch: Batch, config: ModelConfig) -> Batch:
