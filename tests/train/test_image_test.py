@@ -7,9 +7,11 @@ they are. About one card in ten is held out.
 
 from __future__ import annotations
 
+import os
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from string import ascii_lowercase
 
 import pytest
 import torch
@@ -20,7 +22,7 @@ from dsvl_data.render.printer import Printer
 from dsvl_data.render.template import parse_template
 from dsvl_data.sample import Origin, Provenance, Sample, Text
 from dsvl_data.shards.build import ShardSettings, build_shards
-from model.config import LanguageConfig, SiglipConfig
+from model.config import LanguageConfig, ModelConfig, SiglipConfig, preset
 from tests.shards.conftest import write_part
 from tests.train.small import SMALL, write_recipe
 from train.run import train
@@ -40,37 +42,54 @@ READER = replace(
     ),
 )
 
-_CARDS = 800
+
+@dataclass(frozen=True)
+class _Case:
+    """A model, its cards (side in pixels, letters, how many), steps of each stage, their rate."""
+
+    config: ModelConfig
+    side: int
+    letters: str
+    cards: int
+    steps: tuple[int, int, int]
+    rate: float
+
+
+SMALL_READER = _Case(READER, 64, ascii_lowercase, 800, (20, 150, 80), 2e-3)
+#: What `make train` trains, on 144 tokens an image: minutes of a core.
+TINY = _Case(preset("tiny"), 384, ascii_lowercase[:8], 1200, (5, 10, 130), 1e-3)
+_SLOW = pytest.mark.skipif("DSVL_SLOW" not in os.environ, reason="minutes; set DSVL_SLOW=1")
+
 #: Two words of four letters, as large as the page lets them be.
 _DESIGN = """/* A card: two short words in large type, and nothing else. */
-@page { size: 64px 64px; margin: 0; }
-html, body, article { padding: 0; }
-body { font: 26.5px/30px var(--mono); }
-p { margin: 0; white-space: pre; break-after: page; }
+@page {{ size: {side}px {side}px; margin: 0; }}
+html, body, article {{ padding: 0; }}
+body {{ font: {letter:g}px/{line:g}px var(--mono); }}
+p {{ margin: 0; white-space: pre; break-after: page; }}
 """
 
 
-def _print_cards() -> list[Page]:
+def _print_cards(case: _Case) -> list[Page]:
     random_ = random.Random(8)
     article = etree.Element("article")
-    for _ in range(_CARDS):
-        words = ["".join(random_.choices("abcdefghijklmnopqrstuvwxyz", k=4)) for _ in range(2)]
+    for _ in range(case.cards):
+        words = ["".join(random_.choices(case.letters, k=4)) for _ in range(2)]
         card = etree.SubElement(article, "p")
         card.text = words[0]
         etree.SubElement(card, "br").tail = words[1]
-    printer = Printer(longest_side=64)
+    # Four letters, each 0.602 of its height wide, fill a line.
+    css = _DESIGN.format(side=case.side, letter=case.side * 0.414, line=case.side * 0.47)
+    printer = Printer(longest_side=case.side)
     try:
-        return list(printer.pages(Chapter(article, "en"), parse_template("card", "books", _DESIGN)))
+        return list(printer.pages(Chapter(article, "en"), parse_template("card", "books", css)))
     finally:
         printer.close()
 
 
-@pytest.fixture(scope="module")
-def cards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _build(case: _Case, out: Path) -> None:
     """A corpus of cards."""
-    out = tmp_path_factory.mktemp("cards")
-    pages = _print_cards()
-    assert len(pages) == _CARDS
+    pages = _print_cards(case)
+    assert len(pages) == case.cards
     assert not [page.detail for page in pages if page.failure]
     samples = [
         Sample(
@@ -86,27 +105,36 @@ def cards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     write_part(out, "cards/part-00000.parquet", samples)
     build_shards(str(out), ShardSettings(), executor="local")
-    return out
 
 
-def test_a_trained_model_reads_held_out_words(cards: Path, tmp_path: Path) -> None:
+@pytest.mark.timeout(2400)
+@pytest.mark.parametrize(
+    "case", [pytest.param(SMALL_READER, id="small"), pytest.param(TINY, id="tiny", marks=_SLOW)]
+)
+def test_a_trained_model_reads_held_out_words(case: _Case, tmp_path: Path) -> None:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
-    padded = {"rows": 16, "micro_rows": 16, "tokens": 29, "packing": False, "warmup": 5}
-    both = {"learning_rate": 2e-3, "shares": {"document_ocr": 1.0}, **padded}
-    packed = {"rows": 1, "micro_rows": 1, "tokens": 16 * 29, "packing": True}
+    cards = tmp_path / "cards"
+    _build(case, cards)
+    # The image, beginning and end, two words, and two spaces and a new line between them.
+    size = case.config.image_tokens + 13
+    padded = {"rows": 16, "micro_rows": 16, "tokens": size, "packing": False, "warmup": 5}
+    both = {"learning_rate": case.rate, "shares": {"document_ocr": 1.0}, **padded}
+    both |= {"schedule": "step"}
+    packed = {"rows": 1, "micro_rows": 1, "tokens": 16 * size, "packing": True}
+    one, two, three = case.steps
     recipe = write_recipe(
         tmp_path,
         cards,
-        config=READER,
-        log_every=20,
+        config=case.config,
+        log_every=10,
         checkpoint_every=1000,
         hold_out=10,
         held_out=64,
         stages={
-            "stage_1": {**both, "steps": 20},
-            "stage_2": {**both, **packed, "steps": 150},
-            "stage_3": {**both, "steps": 80},
+            "stage_1": {**both, "steps": one},
+            "stage_2": {**both, **packed, "steps": two},
+            "stage_3": {**both, "steps": three},
         },
     )
     try:
