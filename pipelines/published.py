@@ -34,7 +34,6 @@ from dsvl_data.pipeline import (
     Pipeline,
     Settings,
 )
-from dsvl_data.read.archives import failed_ref, printable
 from dsvl_data.read.image_places import (
     PACKED,
     Places,
@@ -43,6 +42,7 @@ from dsvl_data.read.image_places import (
     in_folders_of,
     is_archive,
 )
+from dsvl_data.read.listing import failed_ref, printable
 from dsvl_data.read.pictures import to_image
 from dsvl_data.read.published import READERS
 from dsvl_data.read.published.reader import Article, Choice, Item, Left, Reader

@@ -26,10 +26,11 @@ from dsvl_data.pipeline import (
     Pipeline,
     Settings,
 )
-from dsvl_data.read.archives import approach, list_documents, list_files, read_bytes
+from dsvl_data.read.archives import approach, list_documents, read_bytes
 from dsvl_data.read.blocks import TextBlock
 from dsvl_data.read.html_blocks import read_blocks
 from dsvl_data.read.html_formulas import uses_tex
+from dsvl_data.read.listing import list_files
 from dsvl_data.read.main_content import main_content
 from dsvl_data.read.warc import is_wet, list_records, parse_record
 from dsvl_data.render.parse import check_characters, parse_markup, text_of

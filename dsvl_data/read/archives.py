@@ -12,42 +12,30 @@ accounts for it.
 
 from __future__ import annotations
 
-import os
 import tarfile
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import IO, Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dsvl_data import storage
-from dsvl_data.outcome import DocumentError, Reason, UserError
+from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
 from dsvl_data.read import gzips
 from dsvl_data.read.cells import json_cell, parquet_cell
 from dsvl_data.read.gzips import inflate, open_stream
+from dsvl_data.read.listing import InputError, check_listed, failed, list_files, located, refused
+from dsvl_data.read.members import OTHER_TARS, STREAMED_TARS, MemberParts, line_ranges, tar_members
 from dsvl_data.read.streams import Span, open_span, packing_of, read_ranges, read_span
 from dsvl_data.read.zips import MAX_MEMBER_BYTES
 from dsvl_data.storage import StoredFile
 
-_COMPRESSED_TARS = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
 _OTHER_COMPRESSIONS = (".bz2", ".xz", ".lz4", ".zip", ".7z")
 _JSON_LINES = (".jsonl", ".ndjson")
 _PARQUET = (".parquet", ".pq")
 _PACKED = (".gz", ".zst")
-_CHUNK = 8 << 20
-#: Why a link is not followed, by what `storage.find_files` says of it.
-_LINKS = {
-    "outside": (Reason.UNSAFE_PATH, "is a link that leads out of its input"),
-    "folder": (Reason.UNSAFE_PATH, "is a link to a folder out of its input"),
-    "nowhere": (Reason.UNREADABLE, "is a link to nothing"),
-}
-
-
-class InputError(UserError, FileNotFoundError):
-    """An input of the recipe is not there, or is not what the pipeline can list."""
 
 
 def list_documents(
@@ -76,28 +64,6 @@ def list_documents(
             yield ref
 
 
-def list_files(spec: InputSpec) -> Iterator[StoredFile]:
-    """List the files of one input, sorted by relative path; hidden ones below it are left out.
-
-    Symbolic links out of the input are listed as such (`StoredFile.link`) and must not be
-    opened: `refusal` says why. Raises `InputError` when the path does not exist
-    or the glob matches nothing.
-    """
-    path = spec.path if not storage.is_local(spec.path) else str(Path(spec.path).absolute())
-    found = False
-    for file in storage.find_files(path, judge_links=True):
-        found = True
-        yield file
-    if not found and not storage.exists(path):
-        raise InputError(f"no file is at {spec.path!r} of data set {spec.dataset!r}")
-
-
-def refusal(link: StoredFile) -> tuple[Reason, str]:
-    """Say why a link is not followed."""
-    reason, what = _LINKS[link.link]
-    return reason, f"{printable(link.relative)} {what}"
-
-
 def read_bytes(ref: DocumentRef) -> bytes:
     """Load the bytes of one listed document.
 
@@ -105,8 +71,7 @@ def read_bytes(ref: DocumentRef) -> bytes:
     or of a kind that cannot be read by position, `BAD_ARCHIVE` for a damaged tar, `BAD_JSON`
     for a line without the field, `EMPTY_DOCUMENT` for a null.
     """
-    if "reason" in ref.meta:
-        raise DocumentError(Reason.parse(ref.meta["reason"]), ref.meta["detail"])
+    check_listed(ref)
     if "row_group" in ref.meta:
         return parquet_cell(ref)
     try:
@@ -138,26 +103,6 @@ def approach(ref: DocumentRef) -> None:
         gzips.approach(ref.path, ref.offset)
 
 
-def tar_members(path: str) -> Iterator[tuple[str, int, int]]:
-    """Yield (name, offset, size) of each regular file of an uncompressed tar, without payloads.
-
-    Raises `tarfile.ReadError` where the tar is damaged or cut off.
-    """
-    with _open(path) as file, tarfile.open(fileobj=file, mode="r:") as archive:
-        end = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        while (member := archive.next()) is not None:
-            if member.offset_data + member.size > end:
-                raise tarfile.ReadError(f"{member.name!r} reaches beyond the end of the file")
-            if member.isreg() and not member.issparse():
-                yield member.name, member.offset_data, member.size
-            cast("Any", archive).members.clear()  # tarfile remembers every member it has seen
-        # tarfile takes a header that makes no sense for the end of the archive.
-        file.seek(archive.offset)
-        if any(file.read(tarfile.BLOCKSIZE)):
-            raise tarfile.ReadError(f"no header at byte {archive.offset}")
-
-
 def json_lines(path: str) -> Iterator[tuple[int, int, int]]:
     """Yield (line number from 0, offset, length) of each line that is not blank.
 
@@ -167,34 +112,6 @@ def json_lines(path: str) -> Iterator[tuple[int, int, int]]:
     packed = Span(path, packing="zstd")
     with closing(open_span(packed) if _is_zstd(path) else open_stream(path)) as file:
         yield from line_ranges(file.read)
-
-
-def line_ranges(read: Callable[[int], bytes]) -> Iterator[tuple[int, int, int]]:
-    """Yield (line number from 0, offset, length) of each line of a stream that is not blank."""
-    number = start = position = 0
-    blank = True
-    while chunk := read(_CHUNK):
-        here = 0
-        while (end := chunk.find(b"\n", here)) >= 0:
-            if not blank or chunk[here:end].strip():
-                yield number, start, position + end - start
-            number, start, blank, here = number + 1, position + end + 1, True, end + 1
-        blank = blank and not chunk[here:].strip()
-        position += len(chunk)
-    if not blank:
-        yield number, start, position - start
-
-
-def printable(name: str) -> str:
-    """Return a file name as text that Arrow and JSON can hold."""
-    # A name that is no UTF-8 comes with lone surrogates, which neither Arrow nor JSON can hold.
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
-def failed_ref(spec: InputSpec, uri: str, path: str, reason: Reason, detail: str) -> DocumentRef:
-    """List something that cannot be read: its reading fails with this reason."""
-    meta = {"reason": str(reason), "detail": printable(detail)}
-    return DocumentRef(spec.dataset, uri, spec.licence, path, 0, 0, meta)
 
 
 def _documents(
@@ -207,15 +124,15 @@ def _documents(
         bare, packing = packing_of(name)
         if file.link:
             if file.link == "folder" or bare.endswith((*suffixes, *rows, ".tar")):
-                yield _failed(spec, file, *refusal(file))
+                yield refused(spec, file)
         elif name.endswith(".tar"):
             yield from _tar_refs(spec, file, suffixes, rows)
-        elif name.endswith(_COMPRESSED_TARS):
+        elif name.endswith((*STREAMED_TARS, *OTHER_TARS)):
             detail = f"{file.relative}: members of a compressed tar have no offset; decompress it"
-            yield _failed(spec, file, Reason.UNREADABLE, detail)
+            yield failed(spec, file, Reason.UNREADABLE, detail)
         elif bare.endswith(suffixes):
-            meta = {packing: True} if packing else {}
-            yield _ref(spec, file, "", 0, file.size, **meta)
+            meta: dict[str, Any] = {packing: True} if packing else {}
+            yield located(spec, file, "", 0, file.size, meta)
         elif column is not None and bare.endswith(_JSON_LINES):
             has_rows = True  # whether they have the field is not known before they are read
             yield from _line_refs(spec, file, column)
@@ -226,12 +143,12 @@ def _documents(
             except DocumentError as error:
                 if error.reason is Reason.BAD_RECORD:
                     lacking = lacking or error.detail
-                yield _failed(spec, file, error.reason, error.detail)
-        elif name.endswith(".zip") or _compressed(name, (*suffixes, *rows)):
+                yield failed(spec, file, error.reason, error.detail)
+        elif name.endswith(".zip") or _is_compressed(name, (*suffixes, *rows)):
             detail = (
                 f"{file.relative}: this compression is not read; decompress it, or use gzip or zstd"
             )
-            yield _failed(spec, file, Reason.UNREADABLE, detail)
+            yield failed(spec, file, Reason.UNREADABLE, detail)
     if lacking and not has_rows:  # no stray file, but an option that is wrong
         raise InputError(
             f"no file of {spec.path!r} has the column that the option `column` names: {lacking}; "
@@ -243,53 +160,38 @@ def _is_zstd(path: str) -> bool:
     return path.lower().endswith(".zst")
 
 
-def _compressed(name: str, suffixes: tuple[str, ...]) -> bool:
+def _is_compressed(name: str, suffixes: tuple[str, ...]) -> bool:
     bare, dot, compression = name.rpartition(".")
     return dot + compression in (*_OTHER_COMPRESSIONS, *_PACKED) and bare.endswith(suffixes)
-
-
-def _ref(
-    spec: InputSpec, file: StoredFile, part: str, offset: int, size: int, **meta: Any
-) -> DocumentRef:
-    uri = printable(file.relative) + part
-    return DocumentRef(spec.dataset, uri, spec.licence, file.path, size, offset, meta)
-
-
-def _failed(
-    spec: InputSpec, file: StoredFile, reason: Reason, detail: str, part: str = ""
-) -> DocumentRef:
-    return failed_ref(spec, printable(file.relative) + part, file.path, reason, detail)
 
 
 def _line_refs(spec: InputSpec, file: StoredFile, column: str) -> Iterator[DocumentRef]:
     try:
         for number, offset, size in json_lines(file.path):
-            yield _ref(spec, file, f"#{number}", offset, size, column=column)
+            yield located(spec, file, f"#{number}", offset, size, {"column": column})
     except DocumentError as error:  # the sound lines before it are documents already
-        yield _failed(spec, file, error.reason, f"{file.relative}: {error.detail}")
+        yield failed(spec, file, error.reason, f"{file.relative}: {error.detail}")
 
 
 def _tar_refs(
     spec: InputSpec, file: StoredFile, suffixes: tuple[str, ...], rows: tuple[str, ...]
 ) -> Iterator[DocumentRef]:
-    times: dict[str, int] = {}
+    parts = MemberParts()
     try:
         for name, offset, size in tar_members(file.path):
             bare, packing = packing_of(name.lower())
             if not bare.endswith((*suffixes, *rows)):
                 continue
-            times[name] = times.get(name, 0) + 1
-            again = f"#{times[name]}" if times[name] > 1 else ""
-            part = f"!{printable(name)}{again}"
+            part = parts.part(name)
             if not bare.endswith(suffixes):
                 detail = f"{name}: rows of a table within a tar are not read; unpack the tar"
-                yield _failed(spec, file, Reason.UNREADABLE, detail, part)
+                yield failed(spec, file, Reason.UNREADABLE, detail, part)
             elif bare != name.lower():
-                yield _ref(spec, file, part, offset, size, **{packing: True})
+                yield located(spec, file, part, offset, size, {packing: True})
             else:
-                yield _ref(spec, file, part, offset, size)
+                yield located(spec, file, part, offset, size, {})
     except (tarfile.TarError, ValueError, EOFError) as error:
-        yield _failed(spec, file, Reason.BAD_ARCHIVE, f"{file.relative}: {error}")
+        yield failed(spec, file, Reason.BAD_ARCHIVE, f"{file.relative}: {error}")
 
 
 def _parquet_refs(spec: InputSpec, file: StoredFile, column: str) -> Iterator[DocumentRef]:
@@ -314,7 +216,8 @@ def _parquet_refs(spec: InputSpec, file: StoredFile, column: str) -> Iterator[Do
         # The size of one cell is not known before it is read; the group's mean stands for it.
         mean = rows.column(leaf).total_uncompressed_size // max(rows.num_rows, 1)
         for row in range(rows.num_rows):
-            yield _ref(spec, file, f"#{number}", 0, mean, column=column, row_group=group, row=row)
+            meta = {"column": column, "row_group": group, "row": row}
+            yield located(spec, file, f"#{number}", 0, mean, meta)
             number += 1
 
 

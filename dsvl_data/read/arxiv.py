@@ -29,8 +29,9 @@ from typing import Any, NamedTuple
 from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
-from dsvl_data.read.archives import InputError, list_files, refusal, tar_members
 from dsvl_data.read.arxiv_metadata import MetadataIndex
+from dsvl_data.read.listing import InputError, check_listed, failed, list_files, refused
+from dsvl_data.read.members import tar_members
 from dsvl_data.storage import StoredFile
 
 _MEMBER = re.compile(
@@ -107,8 +108,7 @@ def read_article(ref: DocumentRef) -> bytes:
     `UNREADABLE`, `BAD_ARCHIVE` (a bulk tar that could not be listed), `UNSAFE_PATH` (a link that
     leads out of the input).
     """
-    if "reason" in ref.meta:
-        raise DocumentError(Reason.parse(ref.meta["reason"]), ref.meta["detail"])
+    check_listed(ref)
     try:
         folder = ref.meta.get("folder")
         source = _pack(folder) if folder is not None else _read(ref.meta["source"])
@@ -130,12 +130,12 @@ def split_article(data: bytes) -> tuple[bytes, bytes]:
 def _list_dataset(dataset: str, specs: Sequence[InputSpec]) -> Iterator[DocumentRef]:
     bulk: dict[str, _Found] = {}
     folders: dict[str, _Folder] = {}
-    failed: list[DocumentRef] = []
+    left_over: list[DocumentRef] = []
     for spec in specs:
         plain: list[StoredFile] = []
         for file in list_files(spec):
             if file.link and file.relative.lower().endswith((*_ARCHIVES, ".pdf", *_TEX)):
-                failed.append(_failed(spec, file, *refusal(file)))
+                left_over.append(refused(spec, file))
             elif file.link:
                 continue
             elif not file.relative.lower().endswith(".tar"):
@@ -146,7 +146,7 @@ def _list_dataset(dataset: str, specs: Sequence[InputSpec]) -> Iterator[Document
                         plain.append(file)
                 except (tarfile.TarError, ValueError, EOFError) as error:
                     detail = f"{file.relative}: {error}"
-                    failed.append(_failed(spec, file, Reason.BAD_ARCHIVE, detail))
+                    left_over.append(failed(spec, file, Reason.BAD_ARCHIVE, detail))
         for name, article in _plain_articles(spec, plain):
             if name in folders:
                 raise InputError(
@@ -159,7 +159,7 @@ def _list_dataset(dataset: str, specs: Sequence[InputSpec]) -> Iterator[Document
     for name in sorted(folders):
         if name not in bulk:
             yield _plain_ref(dataset, name, folders[name])
-    yield from failed
+    yield from left_over
 
 
 def _take_bulk(spec: InputSpec, file: StoredFile, bulk: dict[str, _Found]) -> bool:
@@ -308,11 +308,6 @@ def _plain_ref(dataset: str, name: str, article: _Folder) -> DocumentRef:
         meta["folder"] = article.place
     path = article.place or (pdf.path if pdf else "")
     return DocumentRef(dataset, name, article.licence, path, size, 0, meta)
-
-
-def _failed(spec: InputSpec, file: StoredFile, reason: Reason, detail: str) -> DocumentRef:
-    meta = {"reason": str(reason), "detail": detail}
-    return DocumentRef(spec.dataset, file.relative, spec.licence, file.path, 0, 0, meta)
 
 
 def _read(place: Sequence[Any] | None) -> bytes:

@@ -21,8 +21,8 @@ from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef
 from dsvl_data.read import gzips
-from dsvl_data.read.archives import InputError
 from dsvl_data.read.gzips import open_stream, read_range
+from dsvl_data.read.listing import InputError
 
 _CHUNK = 8 << 20
 _MAX_LINE = 64 << 20

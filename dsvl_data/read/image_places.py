@@ -32,8 +32,7 @@ from numpy.typing import NDArray
 
 from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason
-from dsvl_data.read.archives import tar_members
-from dsvl_data.read.record_sources import OTHER_TARS, STREAMED_TARS, zip_members
+from dsvl_data.read.members import OTHER_TARS, STREAMED_TARS, tar_members, zip_members
 from dsvl_data.read.streams import Span
 
 _PICTURES = (

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import re
 import tarfile
-import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,10 +17,10 @@ from typing import IO, Any, Literal, TypeAlias, cast
 from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
-from dsvl_data.read.archives import failed_ref, printable, tar_members
+from dsvl_data.read.listing import failed, located
+from dsvl_data.read.members import OTHER_TARS, STREAMED_TARS, MemberParts, tar_members, zip_members
 from dsvl_data.read.published.reader import Rows
 from dsvl_data.read.streams import Span, Stream, open_span, packing_of
-from dsvl_data.read.zips import check_member_name
 from dsvl_data.storage import StoredFile
 
 Form: TypeAlias = Literal["line", "element", "cells", "example", "row", "whole"]
@@ -32,8 +30,6 @@ _FORMS: dict[str, Form] = {
     ".tfrecord": "example", ".parquet": "row", ".pq": "row",
 }  # fmt: skip
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\Z")
-STREAMED_TARS = (".tar.gz", ".tgz", ".tar.zst")
-OTHER_TARS = (".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,21 +53,11 @@ class Source:
         span = self.span
         if span != Span(self.file.path):
             meta["within"] = span.to_list()[1:]
-        uri = printable(self.file.relative) + self.part + part
-        return DocumentRef(
-            self.spec.dataset,
-            uri,
-            self.spec.licence,
-            self.file.path,
-            size,
-            self.base + offset,
-            meta,
-        )
+        return located(self.spec, self.file, self.part + part, self.base + offset, size, meta)
 
     def failed(self, reason: Reason, detail: str, part: str = "") -> DocumentRef:
         """List something that cannot be read."""
-        uri = printable(self.file.relative) + self.part + part
-        return failed_ref(self.spec, uri, self.file.path, reason, detail)
+        return failed(self.spec, self.file, reason, detail, self.part + part)
 
 
 class Wanted:
@@ -125,11 +111,11 @@ def form_of(name: str, rows: Rows) -> Form:
 
 def tar_sources(spec: InputSpec, file: StoredFile, wanted: Wanted) -> Iterator[Source]:
     """Yield the chosen members of a tar."""
-    names: Counter[str] = Counter()
+    parts = MemberParts()
     for name, offset, size in tar_members(file.path):
         if wanted.member(name):
             span = Span(file.path, offset, size, packing_of(unsharded(name))[1])
-            part = _part(name, names)
+            part = parts.part(name)
             yield Source(spec, file, part, name, span, size, 0, partial(open_span, span))
 
 
@@ -137,21 +123,20 @@ def zip_sources(
     spec: InputSpec, file: StoredFile, wanted: Wanted
 ) -> Iterator[Source | DocumentRef]:
     """Yield the chosen members of a zip; a reference that fails for one that cannot be read."""
-    names: Counter[str] = Counter()
+    parts = MemberParts()
     for name, span, size in zip_members(file.path):
         if not wanted.member(name):
             continue
-        part = _part(name, names)
+        part = parts.part(name)
         if isinstance(span, DocumentError):
-            uri = printable(file.relative) + part
-            yield failed_ref(spec, uri, file.path, span.reason, span.detail)
+            yield failed(spec, file, span.reason, span.detail, part)
         else:
             yield Source(spec, file, part, name, span, size, 0, partial(open_span, span))
 
 
 def streamed_sources(spec: InputSpec, file: StoredFile, wanted: Wanted) -> Iterator[Source]:
     """Members of a compressed tar: byte ranges of what it unpacks to, in one pass."""
-    names: Counter[str] = Counter()
+    parts = MemberParts()
     span = Span(file.path, packing="zstd" if file.relative.lower().endswith(".zst") else "gzip")
     with closing(open_span(span)) as stream:
         packed = cast("Any", stream)
@@ -161,42 +146,10 @@ def streamed_sources(spec: InputSpec, file: StoredFile, wanted: Wanted) -> Itera
                     content = archive.extractfile(member)
                     assert content is not None
                     yield Source(
-                        spec, file, _part(member.name, names), member.name, span, member.size,
+                        spec, file, parts.part(member.name), member.name, span, member.size,
                         member.offset_data, partial(_itself, content),
                     )  # fmt: skip
                 cast("Any", archive).members.clear()  # tarfile remembers every member
-
-
-def zip_members(path: str) -> Iterator[tuple[str, Span | DocumentError, int]]:
-    """Yield (name, where, size unpacked) of each file in a zip, from its directory alone.
-
-    A member that must not or cannot be read comes with the reason. Raises `BadZipFile` for what is
-    no zip, `OSError`.
-    """
-    with storage.open_input(path) as file, zipfile.ZipFile(cast("IO[bytes]", file)) as archive:
-        for info in archive.infolist():
-            if info.is_dir():
-                continue
-            where: Span | DocumentError
-            stored = info.compress_type == zipfile.ZIP_STORED
-            try:
-                check_member_name(info.orig_filename)
-            except DocumentError as error:
-                where = error
-            else:
-                where = Span(
-                    path, info.header_offset, info.compress_size, "" if stored else "deflate", True
-                )
-            if info.flag_bits & 0x1:
-                where = DocumentError(Reason.ENCRYPTED, f"{info.filename} has a password")
-            elif not stored and info.compress_type != zipfile.ZIP_DEFLATED:
-                where = DocumentError(Reason.BAD_ARCHIVE, f"compressed by {info.compress_type}")
-            yield info.filename, where, info.file_size
-
-
-def _part(name: str, names: Counter[str]) -> str:
-    names[name] += 1
-    return f"!{printable(name)}" + (f"#{names[name]}" if names[name] > 1 else "")
 
 
 def _itself(content: IO[bytes]) -> IO[bytes]:

@@ -21,14 +21,13 @@ from typing import Any, BinaryIO, cast
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
 from dsvl_data.read import parquet_rows, tfrecord
-from dsvl_data.read.archives import failed_ref, line_ranges, list_files, printable, refusal
 from dsvl_data.read.csv_records import csv_cells, csv_ranges, decode
 from dsvl_data.read.json_elements import Element, elements
 from dsvl_data.read.json_joins import Join, Passing, load_json
+from dsvl_data.read.listing import check_listed, failed, list_files, printable, refused
+from dsvl_data.read.members import OTHER_TARS, STREAMED_TARS, line_ranges
 from dsvl_data.read.published.reader import Record, Rows
 from dsvl_data.read.record_sources import (
-    OTHER_TARS,
-    STREAMED_TARS,
     Form,
     Source,
     Wanted,
@@ -56,8 +55,7 @@ def list_records(spec: InputSpec, rows: Rows) -> Iterator[DocumentRef]:
         name = file.relative.lower()
         if file.link:
             if file.link == "folder" or wanted.file(file.relative):
-                reason, detail = refusal(file)
-                yield failed_ref(spec, printable(file.relative), file.path, reason, detail)
+                yield refused(spec, file)
         elif wanted.file(file.relative):
             packing = packing_of(unsharded(file.relative))[1]
             span = Span(file.path, packing=packing)
@@ -69,8 +67,7 @@ def list_records(spec: InputSpec, rows: Rows) -> Iterator[DocumentRef]:
             yield from _members(spec, file, rows, wanted)
         elif wanted.archives and name.endswith(OTHER_TARS):
             detail = f"{file.relative}: members of this kind of tar are not read; decompress it"
-            uri = printable(file.relative)
-            yield failed_ref(spec, uri, file.path, Reason.UNREADABLE, detail)
+            yield failed(spec, file, Reason.UNREADABLE, detail)
 
 
 def read_bytes(ref: DocumentRef) -> bytes:
@@ -79,9 +76,8 @@ def read_bytes(ref: DocumentRef) -> bytes:
     Raises `DocumentError`: `UNREADABLE`, `BAD_ARCHIVE`, `ARCHIVE_BOMB`, `TOO_LARGE`, or the reason
     that listing found.
     """
+    check_listed(ref)
     meta = ref.meta
-    if "reason" in meta:
-        raise DocumentError(Reason.parse(meta["reason"]), meta["detail"])
     if meta["form"] == "row":
         return parquet_rows.read_row(ref.path, meta["group"], meta["row"], tuple(meta["columns"]))
     span = _span(ref)
@@ -177,10 +173,10 @@ def _members(
         NotImplementedError,
     ) as error:
         detail = f"{file.relative}: {error}"
-        yield failed_ref(spec, printable(file.relative), file.path, Reason.BAD_ARCHIVE, detail)
+        yield failed(spec, file, Reason.BAD_ARCHIVE, detail)
     except DocumentError as error:
         detail = f"{file.relative}: {error.detail}"
-        yield failed_ref(spec, printable(file.relative), file.path, error.reason, detail)
+        yield failed(spec, file, error.reason, detail)
 
 
 def _records(source: Source, rows: Rows) -> Iterator[DocumentRef]:

@@ -19,7 +19,9 @@ from typing import IO, Protocol, cast
 from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
-from dsvl_data.read.archives import list_documents, printable, read_bytes, tar_members
+from dsvl_data.read.archives import list_documents, read_bytes
+from dsvl_data.read.listing import printable
+from dsvl_data.read.members import tar_members
 from dsvl_data.read.zips import MAX_MEMBERS, ZipArchive, member_name
 
 #: One file of a site; larger ones are left aside as if they were not there.

@@ -20,6 +20,7 @@ from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
 from dsvl_data.read.gzips import inflate
+from dsvl_data.read.listing import failed, located
 from dsvl_data.storage import StoredFile
 
 SUFFIXES = (".warc.wet", ".warc.wet.gz", ".wet", ".wet.gz")
@@ -48,7 +49,6 @@ def list_records(spec: InputSpec, file: StoredFile) -> Iterator[DocumentRef]:
     Where the file is damaged, the records before the damage are listed, and after them a
     document that fails with `BAD_ARCHIVE`.
     """
-    name = file.relative.encode("utf-8", "backslashreplace").decode()
     number, end, damaged = 0, 0, False
     with closing(storage.open_input(file.path)) as source:
         compressed = source.read(2) == _GZIP_MAGIC
@@ -61,23 +61,14 @@ def list_records(spec: InputSpec, file: StoredFile) -> Iterator[DocumentRef]:
                 end = offset + size
                 if kind == "conversion":
                     meta = {"wet": address or "", **({"gzip": True} if compressed else {})}
-                    yield DocumentRef(
-                        spec.dataset,
-                        f"{name}#{number}",
-                        spec.licence,
-                        file.path,
-                        size,
-                        offset,
-                        meta,
-                    )
+                    yield located(spec, file, f"#{number}", offset, size, meta)
                 number += 1
         except _DAMAGE:
             damaged = True
     # warcio may also end without a word where a gzipped member does not inflate.
     if damaged or end < file.size - len("\r\n" * 4):
-        detail = f"{name}: no sound WARC record from byte {max(end, 0)} on"
-        meta = {"reason": str(Reason.BAD_ARCHIVE), "detail": detail}
-        yield DocumentRef(spec.dataset, f"{name}#{number}", spec.licence, file.path, 0, 0, meta)
+        detail = f"{file.relative}: no sound WARC record from byte {max(end, 0)} on"
+        yield failed(spec, file, Reason.BAD_ARCHIVE, detail, f"#{number}")
 
 
 def parse_record(data: bytes) -> WetRecord:

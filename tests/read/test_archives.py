@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
-from dsvl_data.read import archives
-from dsvl_data.read.archives import InputError, list_documents, read_bytes
+from dsvl_data.read import members
+from dsvl_data.read.archives import json_lines, list_documents, read_bytes
 from dsvl_data.read.cells import row_facts
+from dsvl_data.read.listing import InputError
 
 
 def spec(path: Path | str, dataset: str = "d") -> InputSpec:
@@ -205,8 +206,8 @@ def test_a_line_is_found_wherever_the_chunks_end(
     data = b"\n".join(lines)
     path.write_bytes(data)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(archives, "_CHUNK", chunk)
-        found = list(archives.json_lines(str(path)))
+        patch.setattr(members, "_CHUNK", chunk)
+        found = list(json_lines(str(path)))
     expected = [(n, line) for n, line in enumerate(lines) if line.strip()]
     assert [(n, data[start : start + size]) for n, start, size in found] == expected
 

@@ -16,10 +16,10 @@ import pytest
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
 from dsvl_data.read import submission
-from dsvl_data.read.archives import InputError
 from dsvl_data.read.article_source import find_roots, own_pdfs
 from dsvl_data.read.arxiv import list_articles, read_article, split_article
 from dsvl_data.read.arxiv_metadata import resolve_article
+from dsvl_data.read.listing import InputError
 from dsvl_data.read.submission import unpack_source
 
 PAPER = r"\documentclass{article}\title{A study of fences}\begin{document}Hello\end{document}"

@@ -23,8 +23,8 @@ from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, Reason
 from dsvl_data.pipeline import DocumentRef, InputSpec
 from dsvl_data.read import gzips
-from dsvl_data.read.archives import list_files, refusal
 from dsvl_data.read.gzips import inflate, is_gzip, open_stream, read_range
+from dsvl_data.read.listing import check_listed, list_files, refusal
 from dsvl_data.read.questions.apply import Record, fits, records, to_question
 from dsvl_data.read.questions.gift import read_gift
 from dsvl_data.read.questions.mapping import Mapping
@@ -138,9 +138,8 @@ def read_slice(ref: DocumentRef) -> bytes:
     Raises `DocumentError`: `UNREADABLE`, `UNSAFE_PATH` for a link that is not followed,
     `BAD_ARCHIVE` and `ARCHIVE_BOMB` for a gzipped file.
     """
+    check_listed(ref)
     meta = ref.meta
-    if "reason" in meta:
-        raise DocumentError(Reason.parse(meta["reason"]), meta["detail"])
     if "failed" in meta:
         raise DocumentError(Reason.UNREADABLE, f"{ref.path}: {meta['failed']}")
     try:
