@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import tarfile
 import zipfile
 from collections.abc import Mapping
@@ -132,6 +133,16 @@ def test_damaged_tar_is_accounted_for_and_takes_nothing_with_it(bulk: Path) -> N
     assert len(refs) == 8
     with pytest.raises(DocumentError) as error:
         read_article(refs["arXiv_src_2302_001.tar"])
+    assert error.value.reason is Reason.BAD_ARCHIVE
+
+
+def test_a_damaged_tar_whose_name_is_no_utf_8_is_accounted_for(tmp_path: Path) -> None:
+    with open(os.fsencode(tmp_path) + b"/arXiv_\xff.tar", "wb") as file:
+        file.write(b"x" * 700)
+    (ref,) = list_articles([spec(tmp_path)])
+    json.dumps([ref.uri, ref.meta], ensure_ascii=False).encode()  # as the plan stores it
+    with pytest.raises(DocumentError) as error:
+        read_article(ref)
     assert error.value.reason is Reason.BAD_ARCHIVE
 
 
