@@ -137,8 +137,7 @@ def test_damaged_tar_is_accounted_for_and_takes_nothing_with_it(bulk: Path) -> N
 
 
 def test_a_damaged_tar_whose_name_is_no_utf_8_is_accounted_for(tmp_path: Path) -> None:
-    with open(os.fsencode(tmp_path) + b"/arXiv_\xff.tar", "wb") as file:
-        file.write(b"x" * 700)
+    (tmp_path / os.fsdecode(b"arXiv_\xff.tar")).write_bytes(b"x" * 700)
     (ref,) = list_articles([spec(tmp_path)])
     json.dumps([ref.uri, ref.meta], ensure_ascii=False).encode()  # as the plan stores it
     with pytest.raises(DocumentError) as error:
