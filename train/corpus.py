@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsvl_data import storage
+from dsvl_data.curate.mix import Mix
 from dsvl_data.shards.manifest import ShardRecord, read_manifest
 from train.pool import Sizes
 from train.reader import Reader, read_members
@@ -60,13 +61,12 @@ class Corpus:
         self._counter = counter
         self._cache = Path(cache)
         self._shards: dict[str, list[Shard]] = {}
-        #: What the manifests' mixes say, summed; empty where none has a mix.
-        self.weights: dict[str, float] = {}
+        #: The mixes of the manifests that have one.
+        self.mixes: list[Mix] = []
         for folder in folders:
             manifest = read_manifest(folder)
             if manifest.mix is not None:
-                for name, part in manifest.mix.categories.items():
-                    self.weights[name] = self.weights.get(name, 0.0) + part.weight
+                self.mixes.append(manifest.mix)
             form = manifest.form.model_dump_json() if manifest.form else ""
             for record in manifest.shards:
                 if record.samples:
@@ -87,6 +87,11 @@ class Corpus:
     def counts(self, category: str) -> Sequence[int]:
         """Samples in each shard of a category."""
         return [shard.record.samples for shard in self._shards.get(category, [])]
+
+    def tokens(self, category: str) -> int:
+        """Tokens of a category as the manifests count them, which the model's may differ from."""
+        records = (shard.record for shard in self._shards.get(category, []))
+        return sum(record.text_tokens + record.image_tokens for record in records)
 
     def has_images(self, category: str) -> bool:
         """Whether any sample of a category has an image."""

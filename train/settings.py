@@ -44,7 +44,9 @@ class StageSettings(Settings):
     shares: dict[str, float] | None = Field(
         default=None, description="of the categories; none: the manifest's mix, else the corpus's"
     )
-    unit: Literal["tokens", "samples"] = "tokens"
+    unit: Literal["tokens", "samples"] | None = Field(
+        default=None, description="of the shares; none: the mix's where that is used, else tokens"
+    )
     grouping: bool = Field(default=True, description="each step all language or all multimodal")
     language: float | None = Field(
         default=None, ge=0, le=1, description="share of language steps; none: as the shares have it"

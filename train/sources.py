@@ -5,14 +5,20 @@ In: a recipe, a stage's settings. Out: an open `Corpus`, and `PlanSettings`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal, TypeAlias
 
+from dsvl_data.curate.mix import Mix
+from dsvl_data.recipe import RecipeError
 from model.processor import Processor
 from train.corpus import Corpus, Counter
 from train.encode import count_tokens
 from train.mixing import WarmUp
 from train.pool import PlanSettings
 from train.settings import StageSettings, TrainRecipe, with_shares
+
+_Unit: TypeAlias = Literal["tokens", "samples"]
 
 
 def open_corpus(recipe: TrainRecipe, processor: Processor) -> Corpus:
@@ -23,9 +29,21 @@ def open_corpus(recipe: TrainRecipe, processor: Processor) -> Corpus:
 
 
 def make_plan(recipe: TrainRecipe, settings: StageSettings, corpus: Corpus) -> PlanSettings:
-    """The stage's batches. Raises `RecipeError` when a category with a share has no sample."""
+    """The stage's batches, in the shares of the stage, else of the mixes, else of the corpus.
+
+    Raises `RecipeError` when a category with a share has no sample, and when the mixes do not say
+    what all there is is to be drawn by.
+    """
     there = {name: sum(corpus.counts(name)) for name in corpus.categories}
-    wanted = settings.shares or corpus.weights or {name: float(n) for name, n in there.items()}
+    unit = settings.unit or "tokens"
+    if settings.shares:
+        wanted = settings.shares
+    elif corpus.mixes:
+        unit, wanted = _mixed(corpus.mixes, there, settings.unit)
+    elif unit == "samples":
+        wanted = {name: float(samples) for name, samples in there.items()}
+    else:
+        wanted = {name: float(max(1, corpus.tokens(name))) for name in there}
     language = settings.language
     return PlanSettings(
         rows=settings.rows,
@@ -35,8 +53,43 @@ def make_plan(recipe: TrainRecipe, settings: StageSettings, corpus: Corpus) -> P
         packing=settings.packing,
         grouping=settings.grouping,
         language=None if language is None else WarmUp(language, settings.language_warmup),
-        unit=settings.unit,
+        unit=unit,
         seed=recipe.seed,
         window=recipe.window,
         hold_out=recipe.hold_out,
     )
+
+
+def _mixed(
+    mixes: Sequence[Mix], there: Mapping[str, int], asked: _Unit | None
+) -> tuple[_Unit, dict[str, float]]:
+    """What the mixes say together, and in which unit.
+
+    The weights of each mix sum to 1 and are added: corpora with a mix count alike, whatever their
+    sizes. The plan does not count bytes: shares of these become shares of tokens, by how many
+    tokens a byte of the category has in the mix's own corpus.
+    """
+    if len({mix.unit for mix in mixes}) > 1:
+        units = ", ".join(f"of {mix.unit}" for mix in mixes)
+        raise RecipeError(
+            f"the mixes of the corpora are not in one unit ({units}): set `shares` and `unit` of "
+            "the stage"
+        )
+    unit: _Unit = "samples" if mixes[0].unit == "samples" else "tokens"
+    if asked not in (None, unit):
+        raise RecipeError(
+            f"the corpus's mix is of {mixes[0].unit}, the stage has `unit: {asked}`: leave that "
+            "out, or set `shares` too"
+        )
+    unsaid = sorted(set(there) - {name for mix in mixes for name in mix.categories})
+    if unsaid:
+        held = ", ".join(f"{name} ({there[name]} samples)" for name in unsaid)
+        raise RecipeError(
+            f"some of the corpora have a mix, and none speaks of {held}: set `shares` of the stage"
+        )
+    weights: dict[str, float] = {}
+    for mix in mixes:
+        for name, part in mix.categories.items():
+            ratio = part.tokens / max(1, part.bytes) if mix.unit == "bytes" else 1.0
+            weights[name] = weights.get(name, 0.0) + part.weight * ratio
+    return unit, weights
