@@ -18,7 +18,7 @@ from model.adaptor import Adaptor
 from model.config import ModelConfig
 from model.images import low_resolution, normalise, unit_range
 from model.language import LanguageModel
-from model.loss import summed_loss, token_losses
+from model.loss import token_losses, training_losses
 from model.packing import Rows, lay_out, targets, whole_rows
 from model.sam import SamTower
 from model.siglip import SiglipTower
@@ -32,11 +32,13 @@ class ImageMismatchError(ValueError):
 class Loss:
     """The sum of the losses of `tokens` tokens: what a trainer divides by the global batch's count.
 
-    sum: float32; tokens: int64; both scalars.
+    sum: float32; tokens: int64; both scalars. each: float32, [B, T], the loss of every labelled
+    token at its own place and 0 elsewhere, without gradients.
     """
 
     sum: torch.Tensor
     tokens: torch.Tensor
+    each: torch.Tensor
 
     @property
     def mean(self) -> torch.Tensor:
@@ -66,8 +68,8 @@ class VisionLanguageModel(nn.Module):
     ) -> torch.Tensor | Loss:
         """Logits, [B, T, vocabulary]; with labels, their loss and no logits.
 
-        With `each`, the loss of every labelled token at its own place and 0 elsewhere, float32,
-        [B, T], without gradients: what perplexities are made of.
+        With `each`, the losses of tokens alone, as `Loss.each` has them, and no gradients at all:
+        what perplexities are made of.
 
         tokens: int64, [B, T]. images: uint8, [N, 3, S, S]; none, or N of 0, and no vision tower
         runs. documents: ids as `model.packing` has them; None: each row is one document. labels:
@@ -81,7 +83,8 @@ class VisionLanguageModel(nn.Module):
         wanted = targets(labels, rows)
         if each:
             return token_losses(hidden, self.language.head.weight, wanted).roll(1, 1)
-        return Loss(*summed_loss(hidden, self.language.head.weight, wanted))
+        total, tokens, losses = training_losses(hidden, self.language.head.weight, wanted)
+        return Loss(total, tokens, losses.roll(1, 1))
 
     def embed(self, tokens: torch.Tensor, images: torch.Tensor | None) -> torch.Tensor:
         """Tokens as vectors, [B, T, width], images in their places.

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from model import loss as losses
 from model.config import PRESETS, ConfigError, preset
 from model.cost import parameter_counts
-from model.loss import summed_loss
+from model.loss import training_losses
 from model.official_config import official_config
 from model.packing import IGNORED
 from model.vlm import ImageMismatchError, Loss, VisionLanguageModel, initialise_weights
@@ -120,8 +120,11 @@ def test_a_loss_in_slices_is_the_loss(dtype: torch.dtype, monkeypatch: pytest.Mo
         h, w = hidden.clone().requires_grad_(), head.clone().requires_grad_()
         if slice_:
             monkeypatch.setattr(losses, "_SLICE", slice_)
-            loss, count = summed_loss(h, w, wanted)
+            loss, count, each = training_losses(h, w, wanted)
             assert int(count) == 33
+            assert not each.requires_grad
+            assert ((each != 0) == (wanted != IGNORED)).all()
+            assert float(each.sum()) == pytest.approx(float(loss.detach()), rel=1e-5)
         else:
             logits = h.float() @ w.float().T
             loss = torch.nn.functional.cross_entropy(
@@ -146,7 +149,9 @@ def test_each_loss_stands_at_its_own_token(model: VisionLanguageModel) -> None:
         [False, False, True, False, True, True],
         [False, True, True, True, False, False],
     ]
-    assert float(each.sum()) == pytest.approx(float(total.sum), rel=1e-5)
+    assert torch.allclose(total.each, each, rtol=1e-5)
+    assert not total.each.requires_grad
+    assert float(each.sum()) == pytest.approx(float(total.sum.detach()), rel=1e-5)
     first = model(tokens[:1, :3], labels=labels[:1, :3])
     assert float(each[0, 2]) == pytest.approx(float(first.sum), rel=1e-5)
 
