@@ -6,6 +6,7 @@ they lie. A shard is opened once, its index says where everything is, and nothin
 
 from __future__ import annotations
 
+import itertools
 import mmap
 import os
 from array import array
@@ -21,7 +22,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dsvl_data import storage
-from dsvl_data.shards.foreign import Form
+from dsvl_data.shards.foreign import Form, is_image
 from dsvl_data.shards.index import read_index
 
 #: A sample's members by name.
@@ -67,11 +68,42 @@ class Members:
     def __len__(self) -> int:
         return len(self.starts)
 
+    def images(self, row: int) -> list[str]:
+        """The names of a sample's images."""
+        return [n for n in self.names[self.first[row] : self.first[row + 1]] if is_image(n)]
+
+    def without_images(self) -> Members:
+        """The same samples, without their images."""
+        kept = [
+            [m for m in range(*ends) if not is_image(self.names[m])]
+            for ends in itertools.pairwise(self.first)
+        ]
+        chosen = [m for members in kept for m in members]
+        return Members(
+            array(
+                "q",
+                [self.offsets[m[0]] if m else s for m, s in zip(kept, self.starts, strict=True)],
+            ),
+            array(
+                "q", [self.ends[m[-1]] if m else s for m, s in zip(kept, self.starts, strict=True)]
+            ),
+            array("q", itertools.accumulate(map(len, kept), initial=0)),
+            [self.names[m] for m in chosen],
+            array("q", [self.offsets[m] for m in chosen]),
+            array("q", [self.ends[m] for m in chosen]),
+            self.keys,
+            self.form,
+        )
+
 
 class Reader:
-    """Fetches samples; keeps the last indexes and open files. For one thread."""
+    """Fetches samples; keeps the last indexes and open files. For one thread.
 
-    def __init__(self) -> None:
+    Without `images`, none is fetched, nor read where samples do not lie close together.
+    """
+
+    def __init__(self, *, images: bool = True) -> None:
+        self._images = images
         self._kept: OrderedDict[str, _Shard] = OrderedDict()
         self._requests: ThreadPoolExecutor | None = None
 
@@ -139,6 +171,8 @@ class Reader:
             return self._kept[path]
         except KeyError:
             members = read_members(path)
+            if not self._images:
+                members = members.without_images()
             if storage.is_local(path):
                 shard = _Shard(path, members, _Local(path), _GAP_LOCAL)
             else:
