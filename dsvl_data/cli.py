@@ -275,8 +275,12 @@ def train(
         int | None, typer.Option(help="this stage alone; all three by default", min=1, max=3)
     ] = None,
     after: Annotated[
-        int | None,
-        typer.Option(help="begin with this stage's weights, not the last one's", min=1, max=2),
+        str | None,
+        typer.Option(
+            metavar="STAGES",
+            help="begin with the weights of 1, 2 or 1+2, or with the recipe's own (0), for "
+            "ablations; by default with those of all stages before",
+        ),
     ] = None,
     ray: Annotated[
         bool, typer.Option("--ray", help="on a Ray cluster: this machine or RAY_ADDRESS")

@@ -31,10 +31,10 @@ from train.summary import read_summary, write_summary
 evaluate = typer.Typer()
 
 
-def train_command(recipe: Path, stage: int | None, after: int | None, *, ray: bool) -> None:
+def train_command(recipe: Path, stage: int | None, after: str | None, *, ray: bool) -> None:
     """Train one stage, or all. Raises `UserError` for what cannot work."""
     stages = STAGES if stage is None else (_stage(stage),)
-    begin = None if after is None else _stage(after)
+    begin = None if after is None else _chain(after)
     if ray:
         from train.ray_launch import train_on_ray
 
@@ -55,6 +55,16 @@ def _stage(number: int) -> Stage:
         if stage == number:
             return stage
     raise UserError(f"there is no stage {number}; there are {', '.join(map(str, STAGES))}")
+
+
+def _chain(given: str) -> tuple[Stage, ...]:
+    """The stages of `1+2`; none of `0`."""
+    if given == "0":
+        return ()
+    parts = given.split("+")
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise UserError(f"--after {given}: say 0, 1, 2 or 1+2, the stages that were trained before")
+    return tuple(_stage(int(part)) for part in parts)
 
 
 @evaluate.command("model")

@@ -18,11 +18,11 @@ from dsvl_data.engine.cluster import session
 from dsvl_data.outcome import UserError
 from model.freeze import Stage
 from train.settings import TrainRecipe, load
-from train.weights import stage_folder
+from train.weights import chains, stage_folder
 
 
 def train_on_ray(
-    recipe_path: str | Path, stages: Sequence[Stage], *, after: Stage | None = None
+    recipe_path: str | Path, stages: Sequence[Stage], *, after: Sequence[Stage] | None = None
 ) -> list[Path]:
     """Train stages in turn on Ray's workers; returns their final folders.
 
@@ -31,10 +31,11 @@ def train_on_ray(
     from ray.train import TrainingFailedError
 
     recipe, _ = load(recipe_path)
+    folders = [stage_folder(recipe, stage, before) for stage, before in chains(stages, after)]
     told = {
         "recipe": str(Path(recipe_path).absolute()),
         "stages": list(stages),
-        "after": after,
+        "after": None if after is None else list(after),
     }
     with session((), echo=True):
         for failures in itertools.count(1):
@@ -54,7 +55,7 @@ def train_on_ray(
                     highlight=False,
                     soft_wrap=True,
                 )
-    return [stage_folder(recipe, stage) / "final" for stage in stages]
+    return [folder / "final" for folder in folders]
 
 
 def _attempt(recipe: TrainRecipe, told: dict[str, Any]) -> None:

@@ -12,27 +12,29 @@ from model.freeze import Stage
 from train.loop import Trainer
 from train.parallel import join, leave
 from train.settings import STAGES, load
-from train.weights import stage_before
+from train.weights import chains, stage_folder, weights_before
 
 
 def train(
     recipe_path: str | Path,
     stages: Sequence[Stage] = STAGES,
     *,
-    after: Stage | None = None,
+    after: Sequence[Stage] | None = None,
 ) -> list[Path]:
     """Train stages in turn, each from the last one's weights; returns their final folders.
 
-    A stage that is done is not trained again; one that was stopped goes on. `after`: the stage
-    whose weights the first of these begins with, instead of the last one before it.
+    A stage that is done is not trained again; one that was stopped goes on. `after`: the stages
+    trained before the first of these, for an ablation; none: all there are before it.
     """
     recipe, settings = load(recipe_path)
     ranks = join(sharded=recipe.precision == "bf16")
     try:
         finals = []
-        for number, stage in enumerate(stages):
-            begin = stage_before(recipe, stage, after if number == 0 else None)
-            finals.append(Trainer(recipe, settings, stage, ranks, begin=begin).run())
+        for stage, before in chains(stages, after):
+            begin = weights_before(recipe, stage, before)
+            folder = stage_folder(recipe, stage, before)
+            trainer = Trainer(recipe, settings, stage, ranks, begin=begin, folder=folder)
+            finals.append(trainer.run())
         return finals
     finally:
         leave(ranks)

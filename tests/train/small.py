@@ -100,7 +100,7 @@ def _plain(value: Any) -> Any:
 
 
 def start(recipe: Path, stage: Stage, world: int = 1) -> list[BaseProcess]:
-    """Train in processes of their own, one a rank."""
+    """Train a stage from the recipe's weights in processes of their own, one a rank."""
     context = multiprocessing.get_context("forkserver")
     # First the package that says where the others lie: the server knows no path but Python's.
     context.set_forkserver_preload(["dsvl_data", "tests.train.ready"])
@@ -135,7 +135,9 @@ def kill(ranks: list[BaseProcess]) -> None:
 
 
 def _rank(recipe: Path, stage: Stage, rank: int, world: int, port: int) -> None:
-    from train.run import train
+    from train import parallel
+    from train.loop import Trainer
+    from train.settings import load
 
     torch.set_num_threads(1)
     if world > 1:
@@ -145,4 +147,9 @@ def _rank(recipe: Path, stage: Stage, rank: int, world: int, port: int) -> None:
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
         }
-    train(recipe, (stage,))
+    told, stages = load(recipe)
+    ranks = parallel.join(sharded=told.precision == "bf16")
+    try:
+        Trainer(told, stages, stage, ranks).run()
+    finally:
+        parallel.leave(ranks)
