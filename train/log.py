@@ -1,8 +1,8 @@
 """What a run tells: a line on the terminal, one in `log.jsonl`, and TensorBoard's files.
 
 In: numbers of a step. Out: the same in three forms, from the first rank alone; W&B's too where it
-is installed and `WANDB_PROJECT` is set. `ids.jsonl` names the samples of every step, of all ranks
-in the plan's order of this rank.
+is installed and `WANDB_PROJECT` is set. Of each rank, `ids-RANK.jsonl` has a hash of the samples of
+every step, and `broken-RANK.jsonl` those that could not be read, and why.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from torch.utils.tensorboard.writer import SummaryWriter
 
 from train.evaluate import Score
 from train.parallel import Ranks
+from train.plan import LANGUAGE, MULTIMODAL
 from train.stream import MicroBatch
 
 _CONSOLE = Console(stderr=True, highlight=False)
@@ -37,6 +39,7 @@ class Log:
         self._board: SummaryWriter | None = None
         self._wandb: Any = None
         self._ids: TextIO | None = None
+        self._told_broken = False
 
     def __enter__(self) -> Self:
         if self._ranks.first:
@@ -47,11 +50,16 @@ class Log:
         self._ids = (self._folder / f"ids-{self._ranks.rank}.jsonl").open("a", encoding="utf-8")
         if self._ranks.first:
             self._lines = (self._folder / "log.jsonl").open("a", encoding="utf-8")
-            self._board = SummaryWriter(str(self._folder / "tensorboard"))
+            # What a killed run has told of the steps after its checkpoint is told again.
+            self._board = SummaryWriter(
+                str(self._folder / "tensorboard"), purge_step=self._done and self._done + 1
+            )
             project = os.environ.get("WANDB_PROJECT")
             if project and importlib.util.find_spec("wandb"):
                 wandb = importlib.import_module("wandb")
-                self._wandb = wandb.init(project=project, dir=str(self._folder), resume="allow")
+                self._wandb = wandb.init(
+                    project=project, dir=str(self._folder), id=self._run_id(), resume="allow"
+                )
         return self
 
     def __exit__(
@@ -79,13 +87,33 @@ class Log:
         _CONSOLE.print(text, style="yellow", soft_wrap=True)
 
     def ids(self, step: int, batches: Sequence[MicroBatch]) -> None:
-        """Note which samples a step, counted from 1, was made of on this rank."""
+        """Note which samples a step, counted from 1, was made of on this rank, and the broken."""
         assert self._ids is not None
-        rows = ("\n".join(row).encode() for micro in batches for row in micro.keys)
+        rows = (
+            "\n".join(f"{key} {start}" for key, start in zip(keys, starts, strict=True)).encode()
+            for micro in batches
+            for keys, starts in zip(micro.keys, micro.starts, strict=True)
+        )
         total = sum(xxhash.xxh3_128_intdigest(row) for row in rows) % 2**128
         line = {"step": step, "samples": f"{total:032x}"}
         self._ids.write(json.dumps(line) + "\n")
         self._ids.flush()
+        broken = [said for micro in batches for said in micro.broken]
+        if not broken:
+            return
+        file = self._folder / f"broken-{self._ranks.rank}.jsonl"
+        with file.open("a", encoding="utf-8") as lines:
+            lines.writelines(json.dumps({"step": step, "broken": b}) + "\n" for b in broken)
+        if not self._told_broken:
+            self.warn(f"step {step}: {broken[0]}: a blank stands for it; all such are in {file}")
+            self._told_broken = True
+
+    def _run_id(self) -> str:
+        """What W&B knows this training by, and goes on with after a resume."""
+        file = self._folder / "wandb-id"
+        if not self._done or not file.exists():
+            file.write_text(uuid.uuid4().hex, encoding="utf-8")
+        return file.read_text(encoding="utf-8")
 
     def score(self, step: int, score: Score) -> None:
         """What an evaluation of the model after a step gave, in `scores.jsonl`."""
@@ -117,8 +145,11 @@ class Log:
         if self._wandb is not None:
             self._wandb.log(dict(facts), step=facts["step"])
         mfu = f"  MFU {facts['mfu']:.1%}" if "mfu" in facts else ""
+        parts = {m: facts[f"loss_{m}"] for m in (LANGUAGE, MULTIMODAL) if f"loss_{m}" in facts}
+        each = ", ".join(f"{modality} {loss:.4f}" for modality, loss in parts.items())
         _CONSOLE.print(
-            f"step {facts['step']:>6}/{self._steps}  loss {facts['loss']:.4f}  "
+            f"step {facts['step']:>6}/{self._steps}  loss {facts['loss']:.4f}"
+            f"{f' ({each})' if len(parts) > 1 else ''}  "
             f"lr {facts['learning_rate']:.2e}  norm {facts['gradient_norm']:.2f}  "
             f"{facts['tokens_a_second']:,.0f} tokens/s  {facts['images_a_second']:.1f} images/s  "
             f"padding {facts['padding']:.1%}  data {facts['waiting_for_data']:.1%}{mfu}",

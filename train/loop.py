@@ -14,9 +14,8 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -27,44 +26,30 @@ from torch.distributed.tensor import DTensor
 from dsvl_data.outcome import UserError
 from model.checkpoint import write
 from model.config import ModelConfig
-from model.cost import BatchShape, step_flops
 from model.freeze import Stage, parameter_groups, set_stage
-from model.processor import IGNORED, PADDING, Batch, Processor
+from model.processor import Processor
 from model.tokenizer import load_tokenizer
 from model.vlm import Loss, VisionLanguageModel
+from train.blank_image import with_blank_image
 from train.checkpoints import Checkpoints, whole_parameters
-from train.device import memory_gb, peak_tflops
 from train.evaluate import Scorer
 from train.held_out import held_out_scorers, scorer
 from train.log import Log
+from train.meter import Meter
 from train.parallel import Ranks, let_go, spread
 from train.plan import LANGUAGE
 from train.schedules import factor
 from train.settings import Stages, TrainRecipe, model_config
 from train.sources import make_plan, open_corpus
-from train.stream import Loader, LoaderSettings, MicroBatch
-from train.weights import begin_facts, begin_or_go_on, first_weights, stage_folder
+from train.stream import Loader, LoaderSettings, MicroBatch, TooManyBroken
+from train.weights import first_weights, stage_folder
 
-#: Losses that a spike is measured against.
+#: Losses of one modality that a spike is measured against.
 _MEAN_OF = 100
 
 
 class TrainingStopped(UserError):
     """A run that ends itself; the message says why and what to do."""
-
-
-@dataclass(slots=True)
-class _Counts:
-    """What a rank has seen since the last line of the log."""
-
-    seconds: float = 0.0
-    waited: float = 0.0
-    tokens: int = 0
-    places: int = 0
-    images: int = 0
-    flops: int = 0
-    steps: int = 0
-    losses: dict[str, list[float]] = field(default_factory=dict)
 
 
 class Trainer:
@@ -78,11 +63,8 @@ class Trainer:
         ranks: Ranks,
         *,
         begin: Path | None = None,
-        folder: Path | None = None,
     ) -> None:
         """`begin`: the folder of weights to begin from; none: what the recipe says.
-
-        `folder`: the stage's own, where its chain is not the whole one (see `train/weights.py`).
 
         Raises `RecipeError` and `UserError` for what cannot work, before anything is trained.
         """
@@ -90,14 +72,11 @@ class Trainer:
         self.settings = stages.of(stage)
         self.config = model_config(recipe)
         self.processor = _processor(recipe, self.config)
-        self.folder = folder or stage_folder(recipe, stage)
+        self.folder = stage_folder(recipe, stage)
         self.corpus = open_corpus(recipe, self.processor)
         self.plan = make_plan(recipe, self.settings, self.corpus)
         self._checkpoints = Checkpoints(self.folder / "checkpoints", ranks, recipe.keep)
         last = self._checkpoints.last()
-        facts = begin_facts(recipe, self.settings, self.config, self.corpus.digest, begin)
-        begun = last is not None or (self.folder / "final").exists()
-        begin_or_go_on(self.folder, facts, ranks, begun=begun)
         with torch.device("meta"):
             self.model = VisionLanguageModel(self.config)
         # Of a model that goes on, the weights come from its checkpoint; these only make its shape.
@@ -120,18 +99,29 @@ class Trainer:
         )
         self._trained = [p for p in self.model.parameters() if p.requires_grad]
         _begin_moments(self.optimiser)
+        self.meter = Meter(self.config, stage, self.corpus.categories, ranks, recipe.peak_tflops)
+        #: The last losses, by modality.
+        self._recent: dict[str, deque[float]] = {}
         state = None
-        self.step = self._skipped = 0
+        self.step = self._skipped = self._broken = 0
         if last is not None:
             facts = self._checkpoints.load(last, self.model, self.optimiser)
             self.step, self._skipped, state = facts["step"], facts["skipped"], facts["loader"]
+            self._broken = facts["broken"]
+            self.meter.go_on(facts["meter"])
+            for modality, losses in facts["recent"].items():
+                self._recent[modality] = deque(losses, maxlen=_MEAN_OF)
         try:
             self.loader = Loader(
                 self.corpus,
                 self.processor,
                 self.plan,
                 LoaderSettings(
-                    self.settings.micro_rows, recipe.workers, recipe.ahead, recipe.broken
+                    self.settings.micro_rows,
+                    recipe.workers,
+                    recipe.ahead,
+                    broken=None,  # all ranks must end together: counted here
+                    pin=ranks.device.type == "cuda",
                 ),
                 rank=ranks.rank,
                 world=ranks.world,
@@ -143,7 +133,6 @@ class Trainer:
             *(scorer(given, self.processor) for given in recipe.evaluate),
             *held_out_scorers(self.corpus, self.processor, self.plan, recipe.held_out),
         ]
-        self._recent: deque[float] = deque(maxlen=_MEAN_OF)
         self._stop = False
 
     def run(self) -> Path:
@@ -153,10 +142,7 @@ class Trainer:
         """
         final = self.folder / "final"
         if final.exists():
-            if self._ranks.first:
-                Log.warn(f"stage {self._stage} is trained already: {final}")
             return final
-        counts = _Counts()
         with (
             Log(self.folder, self._ranks, self.settings.steps, self.step) as log,
             _signals(self._on_signal),
@@ -166,17 +152,19 @@ class Trainer:
             if self.step == 0:
                 self._evaluate(log)
             steps = _by_step(micros)
+            epochs = dict(self.loader.epochs)
             while self.step < self.settings.steps:
                 began = time.perf_counter()
                 batches = next(steps)
-                counts.waited += time.perf_counter() - began
-                facts = self.train_step(batches, counts)
-                counts.seconds += time.perf_counter() - began
+                waited = time.perf_counter() - began
+                facts = self.train_step(batches)
+                self.meter.add_time(time.perf_counter() - began, waited)
                 self.step += 1
                 log.ids(self.step, batches)
+                self._check_broken(batches)
+                epochs = self._tell_epochs(log, epochs)
                 if self.step % self._recipe.log_every == 0 or self.step == self.settings.steps:
-                    log.line({**facts, **self._rates(counts)})
-                    counts = _Counts()
+                    log.line({**facts, **self.meter.line(), **_epochs(self.loader)})
                 last = self.step == self.settings.steps
                 if last or self.step % self._recipe.evaluate_every == 0:
                     self._evaluate(log)
@@ -197,19 +185,22 @@ class Trainer:
         self._ranks.wait()
         return final
 
-    def train_step(self, batches: list[MicroBatch], counts: _Counts) -> dict[str, Any]:
+    def train_step(self, batches: list[MicroBatch]) -> dict[str, Any]:
         """One step of the optimiser; returns what is worth a line of the log."""
         self.optimiser.zero_grad(set_to_none=True)
+        modality = batches[0].modality
         total, predicted = 0.0, 0
         for micro in batches:
             loss = self._loss(micro)
             loss.sum.backward()  # type: ignore[no-untyped-call]
             total += float(loss.sum.detach())
             predicted += int(loss.tokens)
-            self._count(micro, int(loss.tokens), counts)
-        if (self.step + 1) % self._recipe.log_every == 0:
-            self._losses_by_category(batches[0], counts)
-        total, predicted_everywhere = self._ranks.total([total, predicted])
+            self.meter.add(micro, loss)
+        broken = sum(len(micro.broken) for micro in batches)
+        total, predicted_everywhere, broken_everywhere = self._ranks.total(
+            [total, predicted, broken]
+        )
+        self._broken += int(broken_everywhere)
         mean = total / max(1.0, predicted_everywhere)
         gradients = [p.grad for p in self._trained if p.grad is not None]
         torch._foreach_mul_(gradients, 1 / max(1.0, predicted_everywhere))
@@ -218,20 +209,22 @@ class Trainer:
         rate = self.settings.learning_rate * factor(self.settings, self.step)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        bad = self._what_is_wrong(mean, whole_norm)
+        recent = self._recent.setdefault(modality, deque(maxlen=_MEAN_OF))
+        bad = self._what_is_wrong(mean, whole_norm, recent)
         if bad:
             self._skip(bad, batches)
         else:
-            self._recent.append(mean)
+            recent.append(mean)
+            self.meter.add_step(modality, total, predicted_everywhere)
             self.optimiser.step()
-        counts.steps += 1
         return {
             "step": self.step + 1,
             "loss": mean,
             "learning_rate": rate,
             "gradient_norm": whole_norm,
-            "modality": batches[0].modality,
+            "modality": modality,
             "skipped": self._skipped,
+            "broken": self._broken,
         }
 
     def describe(self) -> str:
@@ -249,7 +242,9 @@ class Trainer:
 
     def _loss(self, micro: MicroBatch) -> Loss:
         batch = micro.batch
-        if self._ranks.world > 1 and micro.modality != LANGUAGE and not len(batch.images):
+        # In stage 1 only what images go through is trained: without one nothing has a gradient.
+        seeing = self._stage == 1 or micro.modality != LANGUAGE
+        if seeing and not len(batch.images):
             batch = with_blank_image(batch, self.config)
         device = self._ranks.device
         loss = self.model(
@@ -261,35 +256,11 @@ class Trainer:
         assert isinstance(loss, Loss)
         return loss
 
-    def _losses_by_category(self, micro: MicroBatch, counts: _Counts) -> None:
-        """From the step's first micro-batch, before its update: costs a forward pass."""
-        batch, device = micro.batch, self._ranks.device
-        if self._ranks.world > 1 and micro.modality != LANGUAGE and not len(batch.images):
-            return
-        with torch.no_grad():
-            losses = self.model(
-                batch.tokens.to(device),
-                batch.images.to(device),
-                batch.documents,
-                batch.labels.to(device),
-                each=True,
-            )
-        let_go(self.model)
-        assert isinstance(losses, torch.Tensor)
-        places = losses.cpu()
-        for number in sorted(set(micro.categories.flatten().tolist())):
-            here = (micro.categories == number) & (places != 0)
-            if number >= 0 and here.any():
-                name = self.corpus.categories[number]
-                sums = counts.losses.setdefault(name, [0.0, 0.0])
-                sums[0] += float(places[here].sum())
-                sums[1] += int(here.sum())
-
-    def _what_is_wrong(self, loss: float, norm: float) -> str:
+    def _what_is_wrong(self, loss: float, norm: float, recent: Collection[float]) -> str:
         if not torch.isfinite(torch.tensor([loss, norm])).all():
             return f"the loss is {loss}, the gradient's norm {norm}"
-        mean = sum(self._recent) / len(self._recent) if self._recent else 0.0
-        known = self._recipe.spike > 0 and len(self._recent) == _MEAN_OF
+        mean = sum(recent) / len(recent) if recent else 0.0
+        known = self._recipe.spike > 0 and len(recent) == _MEAN_OF
         if known and loss > self._recipe.spike * mean:
             return f"the loss is {loss:.3f}, {loss / mean:.1f} times the mean of the last steps"
         return ""
@@ -309,46 +280,25 @@ class Trainer:
             )
         Log.warn(said)
 
-    def _count(self, micro: MicroBatch, predicted: int, counts: _Counts) -> None:
-        documents = micro.batch.documents
-        lengths: list[int] = []
-        for row in documents:
-            there = row[row != PADDING]
-            lengths += torch.unique_consecutive(there, return_counts=True)[1].tolist()
-        shape = BatchShape(lengths, micro.images, predicted)
-        counts.flops += step_flops(self.config, self._stage, shape).total
-        counts.tokens += micro.tokens
-        counts.places += documents.numel()
-        counts.images += micro.images
-
-    def _rates(self, counts: _Counts) -> dict[str, Any]:
-        """What all ranks did since the last line."""
-        names = sorted(self.plan.shares)
-        sums = [counts.losses.get(name, [0.0, 0.0]) for name in names]
-        flat = [value for pair in sums for value in pair]
-        tokens, places, images, flops, waited, *flat = self._ranks.total(
-            [counts.tokens, counts.places, counts.images, counts.flops, counts.waited, *flat]
+    def _check_broken(self, batches: list[MicroBatch]) -> None:
+        """End the run, on all ranks, when too many of all ranks' samples could not be read."""
+        if self._broken <= self._recipe.broken:
+            return
+        last = [said for micro in batches for said in micro.broken][-3:]
+        raise TooManyBroken(
+            f"{self._broken} samples cannot be read, {self._recipe.broken} are allowed; the last "
+            f"of this rank: {'; '.join(last) or 'in earlier steps'}. "
+            f"{self.folder / 'broken-*.jsonl'} names them all; `dsvl-data shards verify` lists "
+            "all damage"
         )
-        seconds = max(counts.seconds, 1e-9)
-        rates: dict[str, Any] = {
-            "seconds_a_step": seconds / counts.steps,
-            "tokens_a_second": tokens / seconds,
-            "images_a_second": images / seconds,
-            "padding": 1 - tokens / max(1.0, places),
-            "waiting_for_data": waited / self._ranks.world / seconds,
-            "tflops": flops / self._ranks.world / seconds / 1e12,
-            "memory_gb": memory_gb(self._ranks.device),
-            "broken": self.loader.broken,
-        }
-        peak = self._recipe.peak_tflops or peak_tflops(self._ranks.device)
-        if peak:
-            rates["mfu"] = rates["tflops"] / peak
-        for name, total, number in zip(names, flat[::2], flat[1::2], strict=True):
-            if number:
-                rates[f"loss/{name}"] = total / number
-        for name, epochs in self.loader.epochs.items():
-            rates[f"epochs/{name}"] = round(epochs, 3)
-        return rates
+
+    def _tell_epochs(self, log: Log, before: Mapping[str, float]) -> dict[str, float]:
+        """Say which categories have come to their end and start over."""
+        now = self.loader.epochs
+        for name, epochs in now.items():
+            if int(epochs) > int(before.get(name, 0)):
+                log.say(f"step {self.step}: {name} starts over, its epoch {int(epochs) + 1} begins")
+        return now
 
     def _evaluate(self, log: Log) -> None:
         for evaluation in self._evaluations:
@@ -357,7 +307,14 @@ class Trainer:
             log.score(self.step, score)
 
     def _save(self) -> None:
-        facts = {"step": self.step, "skipped": self._skipped, "loader": self.loader.state}
+        facts = {
+            "step": self.step,
+            "skipped": self._skipped,
+            "broken": self._broken,
+            "recent": {modality: list(losses) for modality, losses in self._recent.items()},
+            "meter": self.meter.state(),
+            "loader": self.loader.state,
+        }
         self._checkpoints.save(self.model, self.optimiser, facts)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
@@ -383,38 +340,15 @@ def _begin_moments(optimiser: torch.optim.AdamW) -> None:
             }
 
 
-def with_blank_image(batch: Batch, config: ModelConfig) -> Batch:
-    """The batch with one row more: a blank image that no loss falls on.
-
-    Where ranks share the towers' parameters, either all run a tower or none may.
-    """
-    length = max(config.image_tokens, batch.tokens.shape[1])
-
-    def widened(values: torch.Tensor, filling: int, row: torch.Tensor) -> torch.Tensor:
-        wide = torch.full((len(values) + 1, length), filling)
-        wide[:-1, : values.shape[1]] = values
-        wide[-1, : len(row)] = row
-        return wide
-
-    places = torch.arange(config.image_tokens)
-    size = config.image_size
-    return replace(
-        batch,
-        tokens=widened(
-            batch.tokens, config.tokens.eos, torch.full_like(places, config.tokens.image)
-        ),
-        labels=widened(batch.labels, IGNORED, torch.full_like(places, IGNORED)),
-        documents=widened(batch.documents, PADDING, torch.zeros_like(places)),
-        positions=widened(batch.positions, 0, places),
-        images=torch.zeros((1, 3, size, size), dtype=torch.uint8),
-    )
-
-
 def _processor(recipe: TrainRecipe, config: ModelConfig) -> Processor:
     try:
         return Processor(config, load_tokenizer(recipe.tokenizer))
     except ValueError as error:
         raise UserError(f"tokenizer {recipe.tokenizer!r}: {error}") from error
+
+
+def _epochs(loader: Loader) -> dict[str, float]:
+    return {f"epochs/{name}": round(epochs, 3) for name, epochs in loader.epochs.items()}
 
 
 def _by_step(micros: Iterator[MicroBatch]) -> Iterator[list[MicroBatch]]:

@@ -51,6 +51,14 @@ class Ranks:
         summed: list[float] = tensor.tolist()
         return summed
 
+    def most(self, value: float) -> float:
+        """The largest of all ranks' values."""
+        tensor = torch.tensor(value, dtype=torch.float64)
+        if self.world > 1:
+            tensor = tensor.to(self.device)
+            dist.all_reduce(tensor, dist.ReduceOp.MAX)
+        return float(tensor)
+
     def wait(self) -> None:
         """Wait for all ranks."""
         if self.world > 1:

@@ -25,7 +25,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from dsvl_data.outcome import UserError
-from model.processor import Batch, Example, Processor, collate
+from model.processor import IGNORED, Batch, Example, Processor, collate
 from train.corpus import Corpus
 from train.encode import Encoded, blank, cut, encode, masked
 from train.held_out import is_held_out
@@ -54,7 +54,8 @@ class MicroBatch:
 
     `categories`: [B, T], the category's number in the corpus of each token, -1 in padding.
     `broken`: what of its samples is only a blank, and why. `tokens` and `images` count what is
-    no padding.
+    no padding, `trained` the tokens of samples that a loss falls on: neither blanks nor held-out
+    ones. `starts`: by row, at which of its sample's tokens each part begins.
     """
 
     step: int
@@ -66,6 +67,19 @@ class MicroBatch:
     broken: tuple[str, ...]
     tokens: int
     images: int
+    trained: int
+    starts: tuple[tuple[int, ...], ...]
+
+    def pin_memory(self) -> MicroBatch:
+        """The same, where a GPU copies it from while the program goes on."""
+        batch = self.batch
+        pinned = replace(
+            batch,
+            tokens=batch.tokens.pin_memory(),
+            labels=batch.labels.pin_memory(),
+            images=batch.images.pin_memory(),
+        )
+        return replace(self, batch=pinned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,15 +87,17 @@ class LoaderSettings:
     """How a rank reads. None of it changes which samples are read.
 
     `micro_rows` rows make a micro-batch; `workers` processes read `ahead` micro-batches each (0:
-    in this process). More than `broken` samples that cannot be read end the run. `draft` decodes
-    large JPEGs faster, to slightly other pixels (see `train.encode.encode`).
+    in this process). More than `broken` samples that cannot be read end the run; None: whoever
+    reads counts them. `draft` decodes large JPEGs faster, to slightly other pixels (see
+    `train.encode.encode`). `pin`: batches come in pinned memory, for a GPU.
     """
 
     micro_rows: int
     workers: int = 0
     ahead: int = 2
-    broken: int = 100
+    broken: int | None = 100
     draft: bool = False
+    pin: bool = False
 
 
 class Loader:
@@ -134,7 +150,7 @@ class Loader:
         self._coming.clear()
         for micro in self._batches():
             self.broken += len(micro.broken)
-            if self.broken > self._settings.broken:
+            if self._settings.broken is not None and self.broken > self._settings.broken:
                 raise TooManyBroken(
                     f"{self.broken} samples cannot be read, {self._settings.broken} are allowed; "
                     f"the last: {'; '.join(micro.broken[-3:])}. `dsvl-data shards verify` lists "
@@ -148,7 +164,8 @@ class Loader:
         dataset = _Rows(self._processor, self._plan, draft=self._settings.draft)
         if not self._settings.workers:
             for request in self._requests():
-                yield dataset[request]
+                micro = dataset[request]
+                yield micro.pin_memory() if self._settings.pin else micro
             return
         yield from DataLoader(
             dataset,
@@ -156,6 +173,7 @@ class Loader:
             batch_size=None,
             num_workers=self._settings.workers,
             prefetch_factor=self._settings.ahead,
+            pin_memory=self._settings.pin,
             multiprocessing_context=_workers(),
             worker_init_fn=_begin_worker,
         )
@@ -211,6 +229,13 @@ class _Rows(Dataset[MicroBatch]):
             tuple(f"{e.key}: {e.broken}" for row in made for e in row if e.broken),
             sum(len(example.tokens) for row in rows for example in row),
             len(batch.images),
+            sum(
+                len(example.tokens)
+                for row in rows
+                for example in row
+                if (example.labels != IGNORED).any()
+            ),
+            tuple(tuple(slot.start for slot in row) for row in request.rows),
         )
 
     def _make(

@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from model.packing import PADDING
 from model.processor import Example, collate
 from model.vlm import Loss
 from tests.train.small import write_recipe
-from train.loop import Trainer, TrainingStopped, _by_step, _Counts
+from train.loop import Trainer, TrainingStopped, _by_step
 from train.parallel import Ranks
 from train.settings import load
 from train.stream import MicroBatch
@@ -73,7 +74,7 @@ def test_a_step_changes_what_the_stage_trains_and_nothing_else(
 ) -> None:
     trainer = make(stage, each={"shares": {"document_ocr": 1.0}, "language": None})
     before = _weights(trainer)
-    trainer.train_step(_steps(trainer, 1)[0], _Counts())
+    trainer.train_step(_steps(trainer, 1)[0])
 
     after = _weights(trainer)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -87,8 +88,8 @@ def test_packed_and_padded_give_the_same_gradients(make: MakeTrainer) -> None:
     for batches in _steps(packed, 8):
         alone = _unpacked(packed, batches)
         shared |= len(alone) > len(batches)
-        one = packed.train_step(batches, _Counts())
-        other = padded.train_step(alone, _Counts())
+        one = packed.train_step(batches)
+        other = padded.train_step(alone)
 
         assert one["loss"] == pytest.approx(other["loss"], abs=1e-5)
         for (name, a), (_, b) in zip(
@@ -139,6 +140,8 @@ def _unpacked(trainer: Trainer, batches: list[MicroBatch]) -> list[MicroBatch]:
                 (),
                 size,
                 len(batch.images),
+                size,
+                ((0,),) * len(chosen),
             )
         )
     return micros
@@ -148,13 +151,12 @@ def test_losses_by_category_add_up_to_the_loss(make: MakeTrainer) -> None:
     shares = {"document_ocr": 1.0, "text": 1.0, "sft_general": 1.0}
     each = {"grouping": False, "language": None, "rows": 8, "micro_rows": 8, "shares": shares}
     trainer = make(2, each=each)
-    counts = _Counts()
-    facts = trainer.train_step(_steps(trainer, 1)[0], counts)
+    facts = trainer.train_step(_steps(trainer, 1)[0])
+    sums, numbers = trainer.meter._by_category.tolist()
 
-    assert set(counts.losses) == {"document_ocr", "text", "sft_general"}
-    total = sum(total for total, _ in counts.losses.values())
-    number = sum(number for _, number in counts.losses.values())
-    assert total / number == pytest.approx(facts["loss"], rel=1e-5)
+    found = {name for name, n in zip(trainer.corpus.categories, numbers, strict=True) if n}
+    assert found == set(shares)
+    assert sum(sums) / sum(numbers) == pytest.approx(facts["loss"], rel=1e-5)
 
 
 def test_a_bad_step_is_left_out_and_told_with_its_samples(
@@ -186,11 +188,11 @@ def _poison(
 
     def bad(micro: MicroBatch) -> Loss:
         found = loss(micro)
-        return Loss(found.sum * torch.nan, found.tokens) if trainer.step in steps else found
+        return replace(found, sum=found.sum * torch.nan) if trainer.step in steps else found
 
-    def step(batches: list[MicroBatch], counts: _Counts) -> dict[str, object]:
+    def step(batches: list[MicroBatch]) -> dict[str, object]:
         weights.append(_weights(trainer))
-        return train_step(batches, counts)
+        return train_step(batches)
 
     monkeypatch.setattr(trainer, "_loss", bad)
     monkeypatch.setattr(trainer, "train_step", step)
@@ -221,7 +223,7 @@ def test_a_spike_is_a_bad_step(make: MakeTrainer, monkeypatch: pytest.MonkeyPatc
 
     def high(micro: MicroBatch) -> Loss:
         found = loss(micro)
-        return Loss(found.sum * 10, found.tokens) if trainer.step in (5, 102) else found
+        return replace(found, sum=found.sum * 10) if trainer.step in (5, 102) else found
 
     monkeypatch.setattr(trainer, "_loss", high)
     trainer.run()
@@ -238,10 +240,10 @@ def test_a_signal_stops_with_a_checkpoint_and_the_run_goes_on_from_it(
     stopped = make(2, "stopped", checkpoint_every=1000)
     train_step = stopped.train_step
 
-    def step(batches: list[MicroBatch], counts: _Counts) -> dict[str, object]:
+    def step(batches: list[MicroBatch]) -> dict[str, object]:
         if stopped.step == 2:
             os.kill(os.getpid(), number)
-        return train_step(batches, counts)
+        return train_step(batches)
 
     monkeypatch.setattr(stopped, "train_step", step)
     with pytest.raises(TrainingStopped, match="after step 3 of stage 2"):
@@ -254,3 +256,24 @@ def test_a_signal_stops_with_a_checkpoint_and_the_run_goes_on_from_it(
     assert [line["loss"] for line in _lines(again)] == [line["loss"] for line in _lines(whole)]
     assert _lines(again, "ids-0") == _lines(whole, "ids-0")
     assert again.run() == again.folder / "final"
+
+
+def test_a_stage_begins_with_the_weights_of_the_one_before(built: Path, tmp_path: Path) -> None:
+    from train.run import train
+    from train.weights import stage_before
+
+    path = write_recipe(tmp_path, built, each={"steps": 2})
+    one, two = train(path, (1, 2))
+    recipe, stages = load(path)
+    assert stage_before(recipe, 3, None) == two
+    assert stage_before(recipe, 3, 1) == one
+    for after in (None, 1):
+        trainer = Trainer(recipe, stages, 3, ALONE, begin=stage_before(recipe, 3, after))
+        assert _same(_weights(trainer), two if after is None else one)
+
+
+def _same(weights: dict[str, torch.Tensor], final: Path) -> bool:
+    from model.checkpoint import load as load_model
+
+    there = dict(load_model(final).named_parameters())
+    return all(torch.equal(weights[name], there[name]) for name in weights)

@@ -89,7 +89,7 @@ def test_a_run_that_begins_anew_is_scored_anew(
     }
     recipe, stages = load(write_recipe(tmp_path, built, each={"steps": 2}, **changes))
     first = Trainer(recipe, stages, 1, ALONE)
-    monkeypatch.setattr(first, "_what_is_wrong", lambda loss, norm: "nothing works")
+    monkeypatch.setattr(first, "_what_is_wrong", lambda *_: "nothing works")
     with pytest.raises(TrainingStopped):
         first.run()
     Trainer(recipe, stages, 1, ALONE).run()
