@@ -40,7 +40,7 @@ from train.parallel import Ranks, let_go, spread
 from train.plan import LANGUAGE
 from train.schedules import factor
 from train.settings import Stages, TrainRecipe, model_config
-from train.sources import make_plan, open_corpus
+from train.sources import make_plan, measure_lengths, open_corpus
 from train.stream import Loader, LoaderSettings, MicroBatch, TooManyBroken
 from train.weights import first_weights, stage_folder
 
@@ -74,6 +74,7 @@ class Trainer:
         self.processor = _processor(recipe, self.config)
         self.folder = stage_folder(recipe, stage)
         self.corpus = open_corpus(recipe, self.processor)
+        measure_lengths(self.corpus, ranks, max(1, recipe.workers))
         self.plan = make_plan(recipe, self.settings, self.corpus)
         self._checkpoints = Checkpoints(self.folder / "checkpoints", ranks, recipe.keep)
         last = self._checkpoints.last()

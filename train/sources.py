@@ -5,27 +5,60 @@ In: a recipe, a stage's settings. Out: an open `Corpus`, and `PlanSettings`.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from dsvl_data.curate.mix import Mix
+from dsvl_data.outcome import UserError
 from dsvl_data.recipe import RecipeError
 from model.processor import Processor
 from train.corpus import Corpus, Counter
 from train.encode import count_tokens
 from train.mixing import WarmUp
+from train.parallel import Ranks
 from train.pool import PlanSettings
 from train.settings import StageSettings, TrainRecipe, with_shares
 
+#: Seconds that a rank counts before it hears from the others.
+_TURN = 30.0
+_END = object()
 _Unit: TypeAlias = Literal["tokens", "samples"]
 
 
 def open_corpus(recipe: TrainRecipe, processor: Processor) -> Corpus:
     """The recipe's corpora, with lengths by its tokenizer."""
-    name = f"{recipe.tokenizer} {processor.config.image_tokens}"
+    # By what it does: another tokenizer may come to lie under the same name.
+    name = f"{processor.tokenizer.digest} {processor.config.image_tokens}"
     counter = Counter(name, lambda record: count_tokens(record, processor))
     return Corpus(list(recipe.corpora), counter, Path(recipe.out) / "lengths")
+
+
+def measure_lengths(corpus: Corpus, ranks: Ranks, threads: int = 1) -> None:
+    """Count the tokens of all samples that nobody has counted yet, each rank its part of them.
+
+    All ranks must call it, and return together. Raises on all of them what it raises on one.
+    """
+    counting = corpus.measuring(ranks.rank, ranks.world, threads)
+    while True:
+        failed: Exception | None = None
+        more = False
+        until = time.monotonic() + _TURN
+        try:
+            more = next(counting, _END) is not _END
+            while more and time.monotonic() < until:
+                more = next(counting, _END) is not _END
+        except (OSError, ValueError, UserError) as error:
+            failed = error
+        # In turns: ranks that wait for one that counts for hours would give it up for dead.
+        going, wrong = ranks.total([float(more), float(failed is not None)])
+        if wrong:
+            raise failed or UserError(
+                "another rank cannot count the tokens of its shards; it says why"
+            )
+        if not going:
+            return
 
 
 def make_plan(recipe: TrainRecipe, settings: StageSettings, corpus: Corpus) -> PlanSettings:

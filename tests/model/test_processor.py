@@ -70,6 +70,18 @@ def test_no_text_spells_a_mark() -> None:
     assert tokenizer.decode([tokenizer.eos_id, *tokenizer.encode("x"), tokenizer.image_id]) == "x"
 
 
+def test_a_digest_is_of_what_a_tokenizer_does(tmp_path: Path) -> None:
+    tokenizer = HuggingFaceTokenizer(trained_bpe())
+    trained_bpe().save_pretrained(tmp_path)
+    assert load_tokenizer(tmp_path).digest == tokenizer.digest
+
+    (tmp_path / "tokenizer.json").unlink()
+    other = trained_bpe()
+    other.add_tokens(["zebra"])
+    other.save_pretrained(tmp_path)
+    assert load_tokenizer(tmp_path).digest != tokenizer.digest
+
+
 def test_a_placeholder_is_added_once(tmp_path: Path) -> None:
     plain = trained_bpe()
     first_free = len(plain)

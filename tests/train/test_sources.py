@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from dsvl_data.curate.mix import MixRules, make
+from dsvl_data.outcome import UserError
 from dsvl_data.recipe import RecipeError
 from dsvl_data.shards.manifest import amounts, encode_manifest, read_manifest
 from model.processor import Processor
+from model.tokenizer import ByteTokenizer
 from tests.train.small import write_recipe
+from train import sources
+from train.corpus import Corpus
+from train.parallel import Ranks
 from train.pool import PlanSettings
 from train.settings import load
-from train.sources import make_plan, open_corpus
+from train.sources import make_plan, measure_lengths, open_corpus
 
 _NOBODY_SAYS = {"shares": None}
 
@@ -142,3 +149,48 @@ def test_a_category_that_a_mix_leaves_out_stays_out(
     corpus = _only(built, tmp_path / "mixed", "text", "sft_general", mix=_mix("tokens", text=1))
 
     assert _plan(tmp_path, processor, corpus).shares == {"text": 1.0}
+
+
+class _Together(Ranks):
+    """The first of two ranks; the other one always answers what it is told to."""
+
+    def total(self, values: Iterable[float]) -> list[float]:
+        more, wrong = values
+        return [more + _OTHER["more"], wrong + _OTHER["wrong"]]
+
+
+_OTHER = {"more": 0.0, "wrong": 0.0}
+
+
+def test_lengths_are_counted_before_a_training_by_all_ranks(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "_TURN", 0.0)
+    measure_lengths(corpus, Ranks(0, 1, torch.device("cpu"), together=False))
+
+    corpus._counter.count = None  # type: ignore[assignment]  # must not be asked again
+    for name in corpus.categories:
+        for shard in range(len(corpus.counts(name))):
+            assert corpus.sizes(name, shard).tokens.all()
+
+
+def test_a_rank_that_cannot_count_ends_all(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(_OTHER, "wrong", 1.0)
+
+    with pytest.raises(UserError, match="another rank"):
+        measure_lengths(corpus, _Together(0, 2, torch.device("cpu"), together=True))
+
+
+def test_lengths_are_those_of_what_the_tokenizer_does(
+    built: Path, tmp_path: Path, processor: Processor
+) -> None:
+    class Other(ByteTokenizer):
+        digest = "other"
+
+    recipe, _ = load(write_recipe(tmp_path, built))
+
+    digests = {
+        open_corpus(recipe, Processor(processor.config, tokenizer)).digest
+        for tokenizer in (ByteTokenizer(), ByteTokenizer(), Other())
+    }
+    assert len(digests) == 2
