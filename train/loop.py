@@ -42,7 +42,7 @@ from train.schedules import factor
 from train.settings import Stages, TrainRecipe, model_config
 from train.sources import make_plan, measure_lengths, open_corpus
 from train.stream import Loader, LoaderSettings, MicroBatch, TooManyBroken
-from train.weights import first_weights, stage_folder
+from train.weights import begin_facts, begin_or_go_on, first_weights, stage_folder
 
 #: Losses of one modality that a spike is measured against.
 _MEAN_OF = 100
@@ -63,8 +63,11 @@ class Trainer:
         ranks: Ranks,
         *,
         begin: Path | None = None,
+        folder: Path | None = None,
     ) -> None:
         """`begin`: the folder of weights to begin from; none: what the recipe says.
+
+        `folder`: the stage's own, where its chain is not the whole one (see `train/weights.py`).
 
         Raises `RecipeError` and `UserError` for what cannot work, before anything is trained.
         """
@@ -72,12 +75,15 @@ class Trainer:
         self.settings = stages.of(stage)
         self.config = model_config(recipe)
         self.processor = _processor(recipe, self.config)
-        self.folder = stage_folder(recipe, stage)
+        self.folder = folder or stage_folder(recipe, stage)
         self.corpus = open_corpus(recipe, self.processor)
         measure_lengths(self.corpus, ranks, max(1, recipe.workers))
         self.plan = make_plan(recipe, self.settings, self.corpus)
         self._checkpoints = Checkpoints(self.folder / "checkpoints", ranks, recipe.keep)
         last = self._checkpoints.last()
+        facts = begin_facts(recipe, self.settings, self.config, self.corpus.digest, begin)
+        begun = last is not None or (self.folder / "final").exists()
+        begin_or_go_on(self.folder, facts, ranks, begun=begun)
         with torch.device("meta"):
             self.model = VisionLanguageModel(self.config)
         # Of a model that goes on, the weights come from its checkpoint; these only make its shape.
@@ -143,6 +149,8 @@ class Trainer:
         """
         final = self.folder / "final"
         if final.exists():
+            if self._ranks.first:
+                Log.warn(f"stage {self._stage} is trained already: {final}")
             return final
         with (
             Log(self.folder, self._ranks, self.settings.steps, self.step) as log,

@@ -256,24 +256,3 @@ def test_a_signal_stops_with_a_checkpoint_and_the_run_goes_on_from_it(
     assert [line["loss"] for line in _lines(again)] == [line["loss"] for line in _lines(whole)]
     assert _lines(again, "ids-0") == _lines(whole, "ids-0")
     assert again.run() == again.folder / "final"
-
-
-def test_a_stage_begins_with_the_weights_of_the_one_before(built: Path, tmp_path: Path) -> None:
-    from train.run import train
-    from train.weights import stage_before
-
-    path = write_recipe(tmp_path, built, each={"steps": 2})
-    one, two = train(path, (1, 2))
-    recipe, stages = load(path)
-    assert stage_before(recipe, 3, None) == two
-    assert stage_before(recipe, 3, 1) == one
-    for after in (None, 1):
-        trainer = Trainer(recipe, stages, 3, ALONE, begin=stage_before(recipe, 3, after))
-        assert _same(_weights(trainer), two if after is None else one)
-
-
-def _same(weights: dict[str, torch.Tensor], final: Path) -> bool:
-    from model.checkpoint import load as load_model
-
-    there = dict(load_model(final).named_parameters())
-    return all(torch.equal(weights[name], there[name]) for name in weights)
