@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
