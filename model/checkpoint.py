@@ -37,6 +37,7 @@ from model.key_maps import (
 )
 from model.official_config import official_config
 from model.tensor_files import SHARD_BYTES, CheckpointError, TensorFiles, write_tensors
+from model.tokenizer import Tokenizer
 from model.transformers_config import from_transformers, to_transformers
 from model.vlm import VisionLanguageModel
 
@@ -177,9 +178,11 @@ def write(
     *,
     dtype: torch.dtype | None = None,
     shard_bytes: int = SHARD_BYTES,
+    tokenizer: Tokenizer | None = None,
 ) -> None:
     """As `save`, for parameters by name that no model holds (averaged ones, gathered ones).
 
+    `tokenizer` is saved beside them, so that the folder is all that a model needs.
     Raises `CheckpointError` where they are not those of such a model.
     """
     files = to_transformers(config)
@@ -199,6 +202,8 @@ def write(
             for view in _views(parameter.detach(), _found(layout, name))
         )
         write_tensors(partial, tensors, dtype=dtype, shard_bytes=shard_bytes)
+        if tokenizer is not None:
+            tokenizer.save(partial)
         for path in partial.iterdir():
             _sync(path)
         partial.rename(folder)

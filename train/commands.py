@@ -18,11 +18,11 @@ import typer
 from dsvl_data.console import console
 from dsvl_data.outcome import UserError
 from model.checkpoint import load, read_config
-from model.config import ConfigError
+from model.config import ConfigError, ModelConfig
 from model.freeze import Stage
 from model.processor import Processor
 from model.tensor_files import CheckpointError
-from model.tokenizer import load_tokenizer
+from model.tokenizer import BYTES_FILE, ByteTokenizer, load_tokenizer, token_ids
 from train.evaluation_sets import EvaluationSet, Form
 from train.held_out import scorer
 from train.settings import STAGES
@@ -106,9 +106,8 @@ def evaluate_model(
         categories=tuple(category or ()),
     )
     try:
-        processor = Processor(
-            read_config(checkpoint), load_tokenizer(tokenizer or _own(checkpoint))
-        )
+        config = read_config(checkpoint)
+        processor = Processor(config, load_tokenizer(tokenizer or _own(checkpoint, config)))
         evaluation = scorer(given, processor)
         dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
         score = evaluation.score(load(checkpoint, device=device, dtype=dtype), rows=rows)
@@ -131,6 +130,14 @@ def evaluate_model(
         screen.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def _own(checkpoint: Path) -> str:
-    """The tokenizer beside a checkpoint; the bytes of a model that was trained without one."""
-    return str(checkpoint) if (checkpoint / "tokenizer_config.json").exists() else "bytes"
+def _own(checkpoint: Path, config: ModelConfig) -> str:
+    """The tokenizer beside a checkpoint, or the bytes that its model's marks are of.
+
+    Raises `UserError` where there is neither.
+    """
+    names = ("tokenizer_config.json", "tokenizer.json", BYTES_FILE)
+    if any((checkpoint / name).exists() for name in names):
+        return str(checkpoint)
+    if config.tokens != token_ids(ByteTokenizer()):
+        raise UserError(f"there is no tokenizer in {checkpoint}: name the model's (--tokenizer)")
+    return "bytes"

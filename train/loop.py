@@ -190,7 +190,7 @@ class Trainer:
         self._checkpoints.finish()
         parameters = whole_parameters(self.model, self._ranks)
         if self._ranks.first:
-            write(self.config, parameters, final)
+            write(self.config, parameters, final, tokenizer=self.processor.tokenizer)
         self._ranks.wait()
         return final
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,13 @@ import yaml
 
 from dsvl_data.outcome import UserError
 from model.checkpoint import load as load_model
+from model.checkpoint import read_config
+from model.config import TokenIds
 from model.freeze import Stage
-from tests.train.small import write_recipe
-from train.commands import _chain
+from model.tokenizer import load_tokenizer, token_ids
+from tests.model.test_processor import trained_bpe
+from tests.train.small import SMALL, write_recipe
+from train.commands import _chain, _own
 from train.loop import Trainer
 from train.parallel import Ranks
 from train.run import train
@@ -128,6 +133,32 @@ def test_a_stage_does_not_go_on_from_weights_that_were_trained_anew(
     train(path, (2,), after=())
     with pytest.raises(UserError, match="from_digest"):
         train(path, (3,), after=(2,))
+
+
+@pytest.mark.parametrize("kind", ["bytes", "bpe"])
+def test_final_weights_have_their_tokenizer_beside_them(
+    built: Path, tmp_path: Path, kind: str
+) -> None:
+    given = "bytes"
+    if kind == "bpe":
+        given = str(tmp_path / "bpe")
+        trained_bpe().save_pretrained(given)
+    tokenizer = load_tokenizer(given)
+    config = replace(SMALL, tokens=token_ids(tokenizer))
+    path = write_recipe(tmp_path, built, each=_CHANGES, config=config, tokenizer=given)
+    (final,) = train(path, (3,), after=())
+
+    beside = load_tokenizer(_own(final, read_config(final)))
+    assert type(beside) is type(tokenizer)
+    assert token_ids(beside) == token_ids(tokenizer)
+    assert beside.encode("What is (this)?") == tokenizer.encode("What is (this)?")
+
+
+def test_weights_without_a_tokenizer_are_not_taken_for_those_of_bytes(tmp_path: Path) -> None:
+    assert _own(tmp_path, SMALL) == "bytes"
+    other = replace(SMALL, tokens=TokenIds(0, 1, 310))
+    with pytest.raises(UserError, match=r"no tokenizer in .*--tokenizer"):
+        _own(tmp_path, other)
 
 
 def test_chains_as_they_are_written() -> None:
