@@ -27,6 +27,9 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from model.vlm import VisionLanguageModel
 
+#: How ranks on a kind of device talk: on GPUs also from the CPU, where checkpoints are written.
+BACKENDS = {"cuda": "cpu:gloo,cuda:nccl", "cpu": "gloo"}
+
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
@@ -78,7 +81,7 @@ def join(*, sharded: bool) -> Ranks:
         torch.cuda.set_device(device)
     together = dist.is_initialized()
     if not together and (world > 1 or sharded):
-        backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+        backend = BACKENDS[device.type]
         if world > 1:
             dist.init_process_group(backend)
         else:

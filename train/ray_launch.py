@@ -17,6 +17,7 @@ from dsvl_data.console import console
 from dsvl_data.engine.cluster import session
 from dsvl_data.outcome import UserError
 from model.freeze import Stage
+from train.parallel import BACKENDS
 from train.settings import TrainRecipe, load
 from train.weights import chains, stage_folder
 
@@ -62,7 +63,7 @@ def _attempt(recipe: TrainRecipe, told: dict[str, Any]) -> None:
     """Train with workers of which none may be lost. Raises Ray's `TrainingFailedError`."""
     import ray
     from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchTrainer
+    from ray.train.torch import TorchConfig, TorchTrainer
 
     # Defined here so that Ray sends it as it is: on a worker, whose path nothing has put right
     # before `dsvl_data` is imported, `train` may be a stray module of another package.
@@ -76,6 +77,9 @@ def _attempt(recipe: TrainRecipe, told: dict[str, Any]) -> None:
     TorchTrainer(
         work,
         train_loop_config=told,
+        # What `train.parallel.join` opens: checkpoints are written behind the training's back from
+        # the CPU, for which Ray's own choice on GPUs, nccl alone, has no group.
+        torch_config=TorchConfig(backend=BACKENDS["cuda" if gpus else "cpu"]),
         scaling_config=ScalingConfig(
             num_workers=recipe.ray_workers or max(1, gpus), use_gpu=bool(gpus)
         ),

@@ -8,13 +8,15 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dsvl_data import sandbox
 from dsvl_data.outcome import UserError
 from tests.train.small import write_recipe
-from train.ray_launch import train_on_ray
+from train.ray_launch import _attempt, train_on_ray
+from train.settings import load
 
 _STEPS = 10
 
@@ -54,6 +56,32 @@ def test_two_ranks_of_which_one_is_lost_train_to_the_end(
     for name in ("log", "ids-0", "ids-1"):
         steps = [line["step"] for line in _lines(folder / f"{name}.jsonl")]
         assert steps == list(range(1, _STEPS + 1)), name
+
+
+@pytest.mark.parametrize(("gpus", "devices"), [(2, {"cpu", "cuda"}), (0, {"cpu"})])
+def test_ranks_can_talk_from_the_cpu_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gpus: int, devices: set[str]
+) -> None:
+    import ray
+    import ray.train.torch
+    from torch.distributed.distributed_c10d import BackendConfig
+
+    made: dict[str, Any] = {}
+
+    class Ran:
+        def __init__(self, *_: object, **given: object) -> None:
+            made.update(given)
+
+        def fit(self) -> None:
+            pass
+
+    monkeypatch.setattr(ray, "cluster_resources", lambda: {"GPU": gpus})
+    monkeypatch.setattr(ray.train.torch, "TorchTrainer", Ran)
+    _attempt(load(write_recipe(tmp_path, tmp_path))[0], {})
+
+    backend = made["torch_config"].backend
+    assert devices <= BackendConfig(backend).get_device_backend_map().keys()
+    assert made["scaling_config"].use_gpu == bool(gpus)
 
 
 @pytest.mark.usefixtures("ray_session")
