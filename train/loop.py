@@ -32,6 +32,7 @@ from model.tokenizer import load_tokenizer
 from model.vlm import Loss, VisionLanguageModel
 from train.blank_image import with_blank_image
 from train.checkpoints import Checkpoints, whole_parameters
+from train.cuts import count_cuts, describe_cuts
 from train.evaluate import Scorer
 from train.held_out import held_out_scorers, scorer
 from train.log import Log
@@ -158,6 +159,9 @@ class Trainer:
             closing(iter(self.loader)) as micros,
         ):
             log.say(self.describe())
+            if self._ranks.first:
+                cuts = count_cuts(self.corpus, self.plan, self.config.image_tokens)
+                log.say(describe_cuts(cuts))
             if self.step == 0:
                 self._evaluate(log)
             steps = _by_step(micros)

@@ -74,9 +74,10 @@ def make_plan(recipe: TrainRecipe, settings: StageSettings, corpus: Corpus) -> P
     elif corpus.mixes:
         unit, wanted = _mixed(corpus.mixes, there, settings.unit)
     elif unit == "samples":
-        wanted = {name: float(samples) for name, samples in there.items()}
+        wanted = {name: samples / sum(there.values()) for name, samples in there.items()}
     else:
-        wanted = {name: float(max(1, corpus.tokens(name))) for name in there}
+        tokens = {name: max(1, corpus.tokens(name)) for name in there}
+        wanted = {name: tokens[name] / sum(tokens.values()) for name in there}
     language = settings.language
     return PlanSettings(
         rows=settings.rows,

@@ -65,7 +65,8 @@ def test_without_a_mix_shares_are_the_tokens_that_there_are(
     for shard in read_manifest(str(built)).shards:
         tokens[shard.category] += shard.text_tokens + shard.image_tokens
     assert plan.unit == "tokens"
-    assert plan.shares == tokens
+    total = sum(tokens.values())
+    assert plan.shares == {name: number / total for name, number in tokens.items()}
 
 
 def test_without_a_mix_samples_are_shared_out_where_the_stage_says_so(
@@ -73,7 +74,8 @@ def test_without_a_mix_samples_are_shared_out_where_the_stage_says_so(
 ) -> None:
     plan = _plan(tmp_path, processor, built, each=_NOBODY_SAYS | {"unit": "samples"})
 
-    assert (plan.unit, plan.shares["text"], plan.shares["sft_general"]) == ("samples", 180, 36)
+    assert plan.unit == "samples"
+    assert plan.shares == {"text": 180 / 336, "document_ocr": 120 / 336, "sft_general": 36 / 336}
 
 
 @pytest.mark.parametrize("unit", ["tokens", "samples"])
