@@ -37,7 +37,9 @@ class StageSettings(Settings):
     warmup: int = Field(ge=0, description="steps in which the learning rate rises from 0")
     steps: int = Field(gt=0)
     rows: int = Field(gt=0, description="rows of a global batch")
-    micro_rows: int = Field(gt=0, description="rows that a device takes at once")
+    micro_rows: int = Field(
+        gt=0, description="rows that a device takes at once, at most: its rows divide into it"
+    )
     tokens: int = Field(gt=0, description="tokens of a row")
     images: int = Field(default=0, ge=0, description="at most so many images a row; 0: no limit")
     packing: bool

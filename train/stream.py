@@ -86,10 +86,11 @@ class MicroBatch:
 class LoaderSettings:
     """How a rank reads. None of it changes which samples are read.
 
-    `micro_rows` rows make a micro-batch; `workers` processes read `ahead` micro-batches each (0:
-    in this process). More than `broken` samples that cannot be read end the run; None: whoever
-    reads counts them. `draft` decodes large JPEGs faster, to slightly other pixels (see
-    `train.encode.encode`). `pin`: batches come in pinned memory, for a GPU.
+    At most `micro_rows` rows make a micro-batch, as many as a rank's rows divide into; `workers`
+    processes read `ahead` micro-batches each (0: in this process). More than `broken` samples that
+    cannot be read end the run; None: whoever reads counts them. `draft` decodes large JPEGs faster,
+    to slightly other pixels (see `train.encode.encode`). `pin`: batches come in pinned memory, for
+    a GPU.
     """
 
     micro_rows: int
@@ -118,11 +119,7 @@ class Loader:
         world: int = 1,
         state: Mapping[str, Any] | None = None,
     ) -> None:
-        if plan.rows % (world * settings.micro_rows):
-            raise ValueError(
-                f"a global batch of {plan.rows} rows does not divide into {world} ranks with "
-                f"micro-batches of {settings.micro_rows} rows"
-            )
+        self._micro_rows = _micro_rows(plan.rows, world, settings.micro_rows)
         self._corpus = corpus
         self._processor = processor
         self._settings = settings
@@ -179,7 +176,7 @@ class Loader:
         )
 
     def _requests(self) -> Iterator[Request]:
-        size = self._settings.micro_rows
+        size = self._micro_rows
         for step in self._planner:
             self._coming.append(self._planner.state)
             rows = step.rows[self._rank :: self._world]
@@ -192,6 +189,19 @@ class Loader:
                 }
                 last = start + size == len(rows)
                 yield Request(step.number, step.modality, last, chosen, shards)
+
+
+def _micro_rows(rows: int, world: int, most: int) -> int:
+    """Rows of each micro-batch: a rank's rows divide into it. Raises `ValueError`."""
+    if rows % world:
+        would = [n for n in range(1, rows + 1) if rows % n == 0]
+        near = [*[n for n in would if n < world][-2:], *[n for n in would if n > world][:2]]
+        raise ValueError(
+            f"a global batch of {rows} rows does not divide into {world} ranks: "
+            f"{', '.join(map(str, near))} would do, or another number of rows"
+        )
+    own = rows // world
+    return max(n for n in range(1, min(most, own) + 1) if own % n == 0)
 
 
 class _Rows(Dataset[MicroBatch]):

@@ -86,6 +86,6 @@ def test_ranks_can_talk_from_the_cpu_too(
 
 @pytest.mark.usefixtures("ray_session")
 def test_what_a_rank_refuses_is_not_tried_again(built: Path, tmp_path: Path) -> None:
-    recipe = write_recipe(tmp_path, built, ray_workers=1, each={"rows": 3, "micro_rows": 2})
-    with pytest.raises(UserError, match="3 rows does not divide into 1 ranks"):
+    recipe = write_recipe(tmp_path, built, ray_workers=1, each={"shares": {"caption": 1.0}})
+    with pytest.raises(UserError, match="no samples of caption"):
         train_on_ray(recipe, [1])

@@ -231,8 +231,21 @@ def test_a_shard_cut_off_on_disk_is_a_blank_too(
 
 
 def test_a_batch_that_cannot_be_dealt_out_is_refused(corpus: Corpus, processor: Processor) -> None:
-    with pytest.raises(ValueError, match="4 rows does not divide into 3 ranks"):
+    with pytest.raises(ValueError, match="4 rows does not divide into 3 ranks: 1, 2, 4 would do"):
         Loader(corpus, processor, _PACKED, LoaderSettings(1), world=3)
+    with pytest.raises(ValueError, match="into 512 ranks: 128, 256 would do"):
+        Loader(corpus, processor, replace(_PADDED, rows=256), LoaderSettings(1), world=512)
+
+
+@pytest.mark.parametrize(("world", "most", "each"), [(1, 8, 6), (1, 4, 3), (2, 2, 1), (3, 8, 2)])
+def test_a_micro_batch_has_as_many_rows_as_go_into_a_ranks(
+    corpus: Corpus, processor: Processor, world: int, most: int, each: int
+) -> None:
+    loader = Loader(corpus, processor, replace(_PADDED, rows=6), LoaderSettings(most), world=world)
+    with closing(iter(loader)) as micros:
+        step = list(itertools.islice(micros, 6 // world // each))
+    assert [len(micro.keys) for micro in step] == [each] * len(step)
+    assert [micro.last for micro in step] == [False] * (len(step) - 1) + [True]
 
 
 def test_counting_twice_is_counting_once(corpus: Corpus) -> None:
