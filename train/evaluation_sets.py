@@ -12,6 +12,7 @@ import binascii
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ from dsvl_data.pipeline import PathOption, Settings
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #: An image of MMBench is a field of the table.
 _LONGEST_FIELD = 64 << 20
+#: How a file of MMLU says of which split it is.
+_SPLIT = re.compile("_(dev|val|test)$")
 
 Form: TypeAlias = Literal[
     "mmbench",
@@ -53,7 +56,11 @@ class EvaluationSet(Settings):
     images: Annotated[str, PathOption(digested=False)] = Field(
         default="", description="folder that paths of images start at; else the file's own"
     )
-    split: str = Field(default="", description="of ScienceQA: train, val or test; none: all")
+    split: str = Field(
+        default="",
+        description="of ScienceQA: train, val or test, none: all; of a folder of MMLU: dev, val or "
+        "test, none: test",
+    )
     limit: int = Field(
         default=0,
         ge=0,
@@ -207,12 +214,16 @@ def _lines(given: EvaluationSet) -> _Makers:
 
 def _hellaswag(given: EvaluationSet) -> _Makers:
     def make(name: str, record: Mapping[str, Any]) -> Question:
-        context = record.get("ctx") or f"{record['ctx_a']} {record['ctx_b'].capitalize()}"
+        if "ctx_a" in record:
+            # As its makers and the usual harness ask: the ending begins a sentence.
+            context = f"{record['ctx_a']} {record['ctx_b'].capitalize()}"
+        else:
+            context = record["ctx"]
         label = record.get("activity_label")
         return Question(
             name,
-            f"{label}: {context}" if label else context,
-            tuple(record["endings"]),
+            _without_marks(f"{label}: {context}" if label else context),
+            tuple(_without_marks(ending) for ending in record["endings"]),
             int(record["label"]),
             category=label or "",
         )
@@ -222,8 +233,14 @@ def _hellaswag(given: EvaluationSet) -> _Makers:
         yield name, lambda name=name, record=record: make(name, record)  # type: ignore[misc]
 
 
+def _without_marks(text: str) -> str:
+    """WikiHow's marks, `[title]` and others, as the usual harness takes them out."""
+    whole = text.strip().replace(" [title]", ". ")
+    return re.sub(" {2,}", " ", re.sub(r"\[.*?\]", "", whole)).strip()
+
+
 def _mmlu(given: EvaluationSet) -> _Makers:
-    """One file, or a folder of one for each subject (`SUBJECT_test.csv`)."""
+    """One file, or a folder of one for each subject (`SUBJECT_test.csv`): of one split alone."""
 
     def make(name: str, row: list[str]) -> Question:
         *options, answer = row[1:]
@@ -237,13 +254,26 @@ def _mmlu(given: EvaluationSet) -> _Makers:
 
     files = [given.path]
     if not given.path.lower().endswith(".csv"):
-        files = [file.path for file in storage.find_files(given.path)]
+        files = _of_split([file.path for file in storage.find_files(given.path)], given.split)
     for path in sorted(file for file in files if file.lower().endswith(".csv")):
-        subject = Path(path).stem.removesuffix("_test").removesuffix("_val").removesuffix("_dev")
+        subject = _SPLIT.sub("", Path(path).stem)
         text = storage.read_bytes(path).decode("utf-8-sig")
         for number, row in enumerate(csv.reader(io.StringIO(text))):
             name = f"{subject}/{number}"
             yield name, lambda name=name, row=row: make(name, row)  # type: ignore[misc]
+
+
+def _of_split(files: list[str], split: str) -> list[str]:
+    """MMLU's files of a split, none: test; all where none says of which split it is."""
+    splits = {file: found[1] for file in files if (found := _SPLIT.search(Path(file).stem))}
+    if not splits:
+        return files
+    wanted = split or "test"
+    chosen = [file for file, of in splits.items() if of == wanted]
+    if not chosen:
+        there = ", ".join(sorted(set(splits.values())))
+        raise UserError(f"there is no split {wanted!r}, only {there}: set `split`")
+    return chosen
 
 
 _READERS: Mapping[Form, Callable[[EvaluationSet], _Makers]] = {

@@ -137,6 +137,42 @@ def test_hellaswag_and_mmlu(tmp_path: Path) -> None:
     assert questions == [Question("anatomy/0", "Where, then?\nAnswer:", options, 3, (), "anatomy")]
 
 
+def test_hellaswag_is_asked_as_it_usually_is(tmp_path: Path) -> None:
+    parts = {
+        "ctx_a": "[header] How to bake [title] Mix it. [step] Take flour.",
+        "ctx_b": "then you",
+    }
+    endings = ["[substeps] stir  it [title] Bake it.", " eat."]
+    swag = tmp_path / "hellaswag.jsonl"
+    asked = []
+    for context in (parts | {"ctx": f"{parts['ctx_a']} {parts['ctx_b']}"}, parts):
+        line = {"ind": 4, "activity_label": "Food", "endings": endings, "label": "1"} | context
+        swag.write_text(json.dumps(line))
+        asked += read_questions(_set(swag, "hellaswag"))[0]
+
+    assert asked[0] == asked[1]
+    assert asked[0].question == "Food: How to bake. Mix it. Take flour. Then you"
+    assert asked[0].options == ("stir it. Bake it.", "eat.")
+
+
+def test_one_split_of_mmlu_is_asked(tmp_path: Path) -> None:
+    for split, answer in (("dev", "A"), ("val", "B"), ("test", "C"), ("train", "D")):
+        (tmp_path / split).mkdir()
+        name = "race.csv" if split == "train" else f"anatomy_{split}.csv"
+        (tmp_path / split / name).write_text(f"Who?,a,b,c,d,{answer}\n")
+
+    def answers(**given: str) -> list[tuple[str, int]]:
+        path = str(tmp_path)
+        asked = EvaluationSet.model_validate({"name": "x", "form": "mmlu", "path": path} | given)
+        return [(question.id, question.answer) for question in read_questions(asked)[0]]
+
+    assert answers() == [("anatomy/0", 2)]
+    assert answers(split="val") == [("anatomy/0", 1)]
+    assert answers(path=str(tmp_path / "train")) == [("race/0", 3)]
+    with pytest.raises(UserError, match="no split 'tset'"):
+        answers(split="tset")
+
+
 @pytest.mark.parametrize("form", ["mmbench", "seed-bench", "scienceqa", "lines", "mmlu"])
 def test_a_file_of_another_form_is_told_by_its_name(tmp_path: Path, form: Form) -> None:
     path = tmp_path / "set.csv"
