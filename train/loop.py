@@ -94,7 +94,7 @@ class Trainer:
             weights,
             ranks,
             half=recipe.precision == "bf16",
-            recompute=recipe.recompute,
+            recompute=self.settings.recompute,
             compiled=recipe.compile,
         )
         del weights
@@ -310,7 +310,10 @@ class Trainer:
         now = self.loader.epochs
         for name, epochs in now.items():
             if int(epochs) > int(before.get(name, 0)):
-                log.say(f"step {self.step}: {name} starts over, its epoch {int(epochs) + 1} begins")
+                log.say(
+                    f"step {self.step}: {name} has come to its end and starts over: epoch "
+                    f"{int(epochs) + 1}"
+                )
         return now
 
     def _evaluate(self, log: Log) -> None:
