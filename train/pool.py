@@ -26,7 +26,7 @@ _Integers: TypeAlias = NDArray[np.int64]
 _WINDOW = 1024
 #: Batches of a window of padded rows, which are grouped by length.
 _BATCHES = 16
-#: Shards whose sizes are kept: those of the windows of a dozen categories.
+#: Shards of a category whose sizes are kept: at least so many.
 _SHARDS_KEPT = 256
 
 
@@ -285,7 +285,9 @@ class _Reader:
         self._settings = settings
         # What has no image may be cut anywhere: a long text fills several rows.
         self._splits = settings.packing and not catalog.has_images(name)
-        self._sizes = lru_cache(_SHARDS_KEPT)(lambda shard: catalog.sizes(name, shard))
+        self._sizes = lru_cache(max(_SHARDS_KEPT, 2 * settings.window))(
+            lambda shard: catalog.sizes(name, shard)
+        )
 
     def __len__(self) -> int:
         return len(self._order)

@@ -32,7 +32,7 @@ Unreadable: TypeAlias = OSError | ValueError
 #: Samples of one shard: row there, place in the answer.
 _Samples: TypeAlias = list[tuple[int, int]]
 
-#: Shards that stay open, with their indexes.
+#: Shards that stay open, with their indexes: at least so many.
 _KEPT = 128
 #: Samples with no more bytes between them are read at once: to ask again takes as long.
 _GAP_LOCAL, _GAP_STORED = 64 << 10, 1 << 20
@@ -99,11 +99,13 @@ class Members:
 class Reader:
     """Fetches samples; keeps the last indexes and open files. For one thread.
 
-    Without `images`, none is fetched, nor read where samples do not lie close together.
+    Without `images`, none is fetched, nor read where samples do not lie close together. `kept`:
+    how many shards are read in turns; to open one again is to read its index again.
     """
 
-    def __init__(self, *, images: bool = True) -> None:
+    def __init__(self, *, images: bool = True, kept: int = 0) -> None:
         self._images = images
+        self._most = max(_KEPT, kept)
         self._kept: OrderedDict[str, _Shard] = OrderedDict()
         self._requests: ThreadPoolExecutor | None = None
 
@@ -135,7 +137,7 @@ class Reader:
                 blocks.append((shard, start, stop, block))
         for shard, start, stop, block in blocks:
             shard.read(start, stop, block, found)
-        while len(self._kept) > _KEPT:
+        while len(self._kept) > self._most:
             self._kept.popitem(last=False)[1].file.close()
         return found
 

@@ -211,7 +211,7 @@ class _Rows(Dataset[MicroBatch]):
         self._processor = processor
         self._draft = draft
         self._plan = plan
-        self._reader = Reader()
+        self._reader = Reader(kept=plan.window * len(plan.shares))
         #: The sample read last: the parts of a long text follow each other.
         self._last: tuple[tuple[str, int], Encoded] | None = None
 

@@ -101,6 +101,19 @@ def test_more_shards_than_stay_open(built: Path, monkeypatch: pytest.MonkeyPatch
         assert len(reader._kept) == 1
 
 
+def test_shards_that_are_read_in_turns_stay_open(
+    built: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_KEPT", 1)
+    shards = _shards(built)
+    reader = Reader(kept=len(shards))
+    reader.fetch((shard, 0) for shard in shards)
+    monkeypatch.setattr(reading, "read_members", None)  # must not be asked again
+
+    found = reader.fetch((shard, 1) for shard in shards)
+    assert [_bytes(each) for each in found] == [_expected(shard)[1] for shard in shards]
+
+
 def _copied(shard: str, folder: Path) -> str:
     for suffix in (".tar", ".index.parquet"):
         shutil.copy(shard.removesuffix(".tar") + suffix, folder)
