@@ -94,7 +94,7 @@ class Trainer:
             weights,
             ranks,
             half=recipe.precision == "bf16",
-            recompute=self.settings.recompute,
+            recompute=recipe.recompute,
             compiled=recipe.compile,
         )
         del weights
