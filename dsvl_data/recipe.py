@@ -93,6 +93,17 @@ def load_settings(path: str | Path, kind: type[_Kind]) -> _Kind:
     return kind.model_validate(given)
 
 
+def explained(
+    path: str | Path, error: ValidationError, kind: type[Settings], prefix: Sequence[str]
+) -> RecipeError:
+    """What is wrong with the values that a recipe has below `prefix`, as `load` would tell it.
+
+    For those that are put together with others before they are validated as a `kind`.
+    """
+    tree = yaml.compose(_read(path), Loader=yaml.SafeLoader)
+    return RecipeError(_explain(error, kind, tree, str(path), prefix))
+
+
 def _read(path: str | Path) -> str:
     path = Path(path)
     try:

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import Annotated, Any, Literal, Self, get_args, get_type_hints
 
 import yaml
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from dsvl_data.pipeline import PathOption, Settings
-from dsvl_data.recipe import RecipeError, load_settings
+from dsvl_data.recipe import RecipeError, explained, load_settings
 from model.checkpoint import read_config
 from model.config import ConfigError, ModelConfig, preset
 from model.freeze import Stage
@@ -43,7 +43,10 @@ class StageSettings(Settings):
     tokens: int = Field(gt=0, description="tokens of a row")
     images: int = Field(default=0, ge=0, description="at most so many images a row; 0: no limit")
     packing: bool
-    shares: dict[str, float] | None = Field(
+    recompute: bool = Field(
+        default=False, description="activations in the backward pass, which then need not be kept"
+    )
+    shares: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] | None = Field(
         default=None, description="of the categories; none: the manifest's mix, else the corpus's"
     )
     unit: Literal["tokens", "samples"] | None = Field(
@@ -56,6 +59,15 @@ class StageSettings(Settings):
     language_warmup: int = Field(
         default=0, ge=0, description="steps in which that share falls from 1 (modality warm-up)"
     )
+
+    @model_validator(mode="after")
+    def _language_has_steps(self) -> Self:
+        if self.language is not None and not self.grouping:
+            raise ValueError(
+                "`language` is a share of steps, and without `grouping` no step is all language: "
+                "set `language: null`, and say its share in `shares`"
+            )
+        return self
 
 
 class Stages(Settings):
@@ -109,7 +121,7 @@ class TrainRecipe(Settings):
     )
     seed: int = 0
     precision: Literal["float32", "bf16"] = "bf16"
-    recompute: bool = Field(default=False, description="activations in the backward pass")
+    recompute: bool | None = Field(default=None, description="of all stages; none: as each has it")
     compile: bool = Field(default=False, description="each layer with torch.compile")
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = Field(default=0.0, ge=0)
@@ -151,6 +163,16 @@ class TrainRecipe(Settings):
         default=None, gt=0, description="of a device, for MFU; none: known for common GPUs"
     )
 
+    @field_validator("out")
+    @classmethod
+    def _is_local(cls, out: str) -> str:
+        if "://" in out:
+            raise ValueError(
+                f"a run is written to a folder, not to {out}: give one that all nodes see (a "
+                "mounted store), and copy what it holds when it is done"
+            )
+        return out
+
 
 def load(path: str | Path) -> tuple[TrainRecipe, Stages]:
     """Read a recipe and its stages. Raises `RecipeError` with file, line and key."""
@@ -162,16 +184,15 @@ def load(path: str | Path) -> tuple[TrainRecipe, Stages]:
             f"`preset`: {', '.join(sorted(set(_SIZES.values())))}"
         )
     stages = preset_stages(size).model_dump()
+    every = {} if recipe.recompute is None else {"recompute": recipe.recompute}
+    for name in stages:
+        stages[name] |= every
     for name, changes in recipe.stages.items():
-        stages[name] = {**stages[name], **changes}
+        stages[name] |= changes
     try:
         return recipe, Stages.model_validate(stages)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(("stages", *(str(part) for part in first["loc"])))
-        known = ", ".join(StageSettings.model_fields)
-        hint = f"; the keys of a stage are: {known}" if first["type"] == "extra_forbidden" else ""
-        raise RecipeError(f"{path}: {key}: {first['msg']}{hint}") from error
+        raise explained(path, error, Stages, ("stages",)) from error
 
 
 def model_config(recipe: TrainRecipe) -> ModelConfig:

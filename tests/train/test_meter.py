@@ -161,7 +161,7 @@ def test_broken_samples_of_all_ranks_are_counted_named_and_remembered(
 def test_stage_1_goes_on_where_a_step_has_no_image(
     built: Path, tmp_path: Path, shares: dict[str, float]
 ) -> None:
-    each = {"shares": shares, "grouping": False, "steps": 4, "rows": 1}
+    each = {"shares": shares, "grouping": False, "language": None, "steps": 4, "rows": 1}
     trainer = _open(tmp_path, built, 1, each=each)
     trainer.run()
     lines = _lines(trainer.folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from dsvl_data.cli import main
 from dsvl_data.recipe import RecipeError
 from tests.train.small import SMALL, write_recipe
 from train.schedules import factor
-from train.settings import load, model_config, preset_stages
+from train.settings import STAGES, load, model_config, preset_stages
 
 
 def test_a_model_from_a_file(tmp_path: Path) -> None:
@@ -41,7 +42,11 @@ def test_a_model_that_is_none(tmp_path: Path, change: tuple[str, str], said: str
     ("changes", "said"),
     [
         ({"preset": None}, "no stages of its own"),
-        ({"stages": {"stage_1": {"step": 3}}}, "stages.stage_1.step"),
+        ({"stages": {"stage_1": {"step": 3}}}, "'stages.stage_1.step'; did you mean 'steps'?"),
+        ({"stages": {"stage_1": {"steps": 0}}}, "recipe.yaml:12: stages.stage_1.steps"),
+        ({"stages": {"stage_1": {"shares": {"caption": -1}}}}, "stages.stage_1.shares.caption"),
+        ({"stages": {"stage_2": {"grouping": False}}}, "without `grouping` no step is all"),
+        ({"out": "s3://bucket/run"}, "out: a run is written to a folder, not to s3://bucket/run"),
         ({"learning_rate": 1}, "unknown key 'learning_rate'"),
         ({"model": "13b"}, "preset"),
     ],
@@ -76,6 +81,13 @@ def test_table_4_of_the_paper() -> None:
         assert tuple(stage.schedule for stage in every) == ("cosine", "step", "cosine")
         assert tuple(stage.warmup for stage in every) == (128, 2000, 256)
         assert tuple(stage.packing for stage in every) == (False, True, False)
+
+
+def test_activations_are_recomputed_where_a_stage_or_the_recipe_says_so(tmp_path: Path) -> None:
+    large: dict[str, Any] = {"preset": "7b", "stages": {"stage_3": {"recompute": False}}}
+    for given, expected in ((None, (False, True, False)), (True, (True, True, False))):
+        _, stages = load(write_recipe(tmp_path, tmp_path, recompute=given, **large))
+        assert tuple(stages.of(stage).recompute for stage in STAGES) == expected
 
 
 def test_learning_rates() -> None:
