@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.machinery
 import json
 import shutil
+import sys
+import types
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +22,7 @@ from model.freeze import Stage
 from model.processor import IGNORED, PADDING, Batch
 from tests.train.small import join, start, write_recipe
 from train import device
+from train.log import Log
 from train.loop import Trainer
 from train.meter import predicted
 from train.parallel import Ranks
@@ -202,3 +208,65 @@ def test_peaks(monkeypatch: pytest.MonkeyPatch, name: str, peak: float | None) -
     say: Callable[[object], str] = lambda _: name  # noqa: E731
     monkeypatch.setattr(torch.cuda, "get_device_name", say)
     assert device.peak_tflops(torch.device("cuda")) == peak
+
+
+def test_wandb_goes_on_with_the_run_that_it_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    class Run:
+        def finish(self) -> None:
+            pass
+
+    def init(**told: Any) -> Run:
+        assert told["resume"] == "allow"
+        asked.append(told["id"])
+        return Run()
+
+    wandb = types.ModuleType("wandb")
+    wandb.__dict__["init"] = init
+    wandb.__spec__ = importlib.machinery.ModuleSpec("wandb", None)
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    monkeypatch.setenv("WANDB_PROJECT", "any")
+    for done in (0, 4, 6, 0):
+        with Log(tmp_path, ALONE, 10, done):
+            pass
+    first, second, third, anew = asked
+    assert first == second == third
+    assert anew != first
+
+
+def test_parts_of_one_text_are_not_the_same_sample(built: Path, tmp_path: Path) -> None:
+    each = {"shares": {"text": 1.0}, "tokens": 100, "steps": 30}
+    trainer = _open(tmp_path, built, 2, each=each)
+    with closing(iter(trainer.loader)) as loaded:
+        micros = [next(loaded) for _ in range(40)]
+    starts: dict[str, set[int]] = {}
+    for micro in micros:
+        for keys, places in zip(micro.keys, micro.starts, strict=True):
+            for key, place in zip(keys, places, strict=True):
+                starts.setdefault(key, set()).add(place)
+    assert any(len(places) > 1 and 0 in places for places in starts.values())
+    micro = micros[0]
+    moved = replace(micro, starts=tuple(tuple(n + 1 for n in row) for row in micro.starts))
+    with Log(tmp_path / "log", ALONE, 2, 0) as log:
+        log.ids(1, [micro])
+        log.ids(2, [moved])
+    one, other = _lines(tmp_path / "log", "ids-0")
+    assert one["samples"] != other["samples"]
+
+
+def test_tokens_that_nothing_is_learnt_from_are_not_useful(built: Path, tmp_path: Path) -> None:
+    shares = {"shares": {"text": 1.0, "document_ocr": 1.0}, "grouping": False, "language": None}
+    each = shares | {"packing": False, "steps": 4, "rows": 8, "micro_rows": 8}
+    trainer = _open(tmp_path, built, 2, each=each, hold_out=3)
+    with closing(iter(trainer.loader)) as loaded:
+        micros = [next(loaded) for _ in range(3)]
+    for micro in micros:
+        trained = 0
+        for labels, documents in zip(micro.batch.labels, micro.batch.documents, strict=True):
+            if (labels != IGNORED).any():
+                trained += int((documents != PADDING).sum())
+        assert micro.trained == trained
+    assert 0 < sum(m.trained for m in micros) < sum(m.tokens for m in micros)
