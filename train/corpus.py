@@ -93,11 +93,6 @@ class Corpus:
         """Samples in each shard of a category."""
         return [shard.record.samples for shard in self._shards.get(category, [])]
 
-    def tokens(self, category: str) -> int:
-        """Tokens of a category as the manifests count them, which the model's may differ from."""
-        records = (shard.record for shard in self._shards.get(category, []))
-        return sum(record.text_tokens + record.image_tokens for record in records)
-
     def has_images(self, category: str) -> bool:
         """Whether any sample of a category has an image."""
         return any(shard.record.images for shard in self._shards[category])

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import numpy as np
+
 from dsvl_data.curate.mix import Mix
 from dsvl_data.outcome import UserError
 from dsvl_data.recipe import RecipeError
@@ -76,7 +78,8 @@ def make_plan(recipe: TrainRecipe, settings: StageSettings, corpus: Corpus) -> P
     elif unit == "samples":
         wanted = {name: samples / sum(there.values()) for name, samples in there.items()}
     else:
-        tokens = {name: max(1, corpus.tokens(name)) for name in there}
+        # Then all categories are read in equal epochs.
+        tokens = {name: _shown(corpus, settings, name) for name in there}
         wanted = {name: tokens[name] / sum(tokens.values()) for name in there}
     language = settings.language
     return PlanSettings(
@@ -92,6 +95,14 @@ def make_plan(recipe: TrainRecipe, settings: StageSettings, corpus: Corpus) -> P
         window=recipe.window,
         hold_out=recipe.hold_out,
     )
+
+
+def _shown(corpus: Corpus, settings: StageSettings, name: str) -> int:
+    """Tokens of a category, of each sample as many as the plan counts when it draws it."""
+    lengths = [corpus.sizes(name, n).tokens for n in range(len(corpus.counts(name)))]
+    if not settings.packing or corpus.has_images(name):
+        lengths = [np.minimum(tokens, settings.tokens) for tokens in lengths]
+    return sum(int(tokens.sum()) for tokens in lengths)
 
 
 def _mixed(

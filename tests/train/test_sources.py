@@ -20,6 +20,7 @@ from tests.train.small import write_recipe
 from train import sources
 from train.corpus import Corpus
 from train.parallel import Ranks
+from train.plan import Planner
 from train.pool import PlanSettings
 from train.settings import load
 from train.sources import make_plan, measure_lengths, open_corpus
@@ -56,17 +57,20 @@ def _mix(unit: str, **shares: float) -> MixRules:
     return MixRules.model_validate({"unit": unit, "shares": shares, "sft_share": 0})
 
 
-def test_without_a_mix_shares_are_the_tokens_that_there_are(
+def test_without_a_mix_shares_are_of_tokens_and_epochs_alike(
     built: Path, tmp_path: Path, processor: Processor
 ) -> None:
-    plan = _plan(tmp_path, processor, built)
+    path = write_recipe(tmp_path, built, each=_NOBODY_SAYS | {"grouping": False, "language": None})
+    recipe, stages = load(path)
+    corpus = open_corpus(recipe, processor)
 
-    tokens = dict.fromkeys(plan.shares, 0)
-    for shard in read_manifest(str(built)).shards:
-        tokens[shard.category] += shard.text_tokens + shard.image_tokens
+    plan = make_plan(recipe, stages.of(2), corpus)
+    planner = Planner(corpus, plan)
+    while min(planner.epochs.values()) < 3:
+        planner.next()
+
     assert plan.unit == "tokens"
-    total = sum(tokens.values())
-    assert plan.shares == {name: number / total for name, number in tokens.items()}
+    assert max(planner.epochs.values()) < 1.05 * min(planner.epochs.values())
 
 
 def test_without_a_mix_samples_are_shared_out_where_the_stage_says_so(
