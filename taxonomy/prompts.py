@@ -25,7 +25,7 @@ from pathlib import Path
 
 from dsvl_data import storage
 from dsvl_data.outcome import DocumentError, UserError
-from dsvl_data.read.archives import tar_members
+from dsvl_data.read.members import tar_members
 from dsvl_data.read.streams import Span, read_span
 from taxonomy.even_spread import Group, spread
 from taxonomy.image_kinds import kinds_of
