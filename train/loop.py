@@ -94,7 +94,7 @@ class Trainer:
             weights,
             ranks,
             half=recipe.precision == "bf16",
-            recompute=recipe.recompute,
+            recompute=self.settings.recompute,
             compiled=recipe.compile,
         )
         del weights
