@@ -50,7 +50,17 @@ def test_torchrun_starts_ranks_that_train_as_one(built: Path, tmp_path: Path) ->
     recipe = write_recipe(tmp_path, built, each={"steps": 2})
     torchrun = "-m torch.distributed.run --standalone --nproc-per-node 2 -m dsvl_data.cli train"
     done = subprocess.run(
-        [sys.executable, *torchrun.split(), str(recipe), "--stage", "2"],
+        [
+            sys.executable,
+            *torchrun.split(),
+            str(recipe),
+            "--stage",
+            "2",
+            "--after",
+            "0",
+            "--after",
+            "0",
+        ],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -59,7 +69,7 @@ def test_torchrun_starts_ranks_that_train_as_one(built: Path, tmp_path: Path) ->
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    folder = tmp_path / "run" / "stage_2"
+    folder = tmp_path / "run" / "stage_2_after_0"
     # The first rank alone speaks.
     assert done.stdout.count(f"weights: {folder / 'final'}") == 1
     assert done.stderr.count("2 steps of 4 packed rows of 400 tokens on 2 x cpu") == 1
