@@ -50,17 +50,7 @@ def test_torchrun_starts_ranks_that_train_as_one(built: Path, tmp_path: Path) ->
     recipe = write_recipe(tmp_path, built, each={"steps": 2})
     torchrun = "-m torch.distributed.run --standalone --nproc-per-node 2 -m dsvl_data.cli train"
     done = subprocess.run(
-        [
-            sys.executable,
-            *torchrun.split(),
-            str(recipe),
-            "--stage",
-            "2",
-            "--after",
-            "0",
-            "--after",
-            "0",
-        ],
+        [sys.executable, *torchrun.split(), str(recipe), "--stage", "2", "--after", "0"],
         cwd=ROOT,
         env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
