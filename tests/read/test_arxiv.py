@@ -147,7 +147,9 @@ def test_a_damaged_tar_whose_name_is_no_utf_8_is_accounted_for(tmp_path: Path) -
 
 def test_source_and_pdf_of_other_versions_are_not_joined(tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(
-        tar({"2301/2301.00001v1.gz": gzip.compress(b"x"), "2301/2301.00001v2.pdf": b"%PDF"})
+        tar(
+            {"2301/2301.00001v1.gz": gzip.compress(b"x", mtime=0), "2301/2301.00001v2.pdf": b"%PDF"}
+        )
     )
     assert by_uri(spec(tmp_path))["2301.00001"].meta["pdf"] is None
 
@@ -330,11 +332,14 @@ def test_bombs_do_not_go_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        (gzip.compress(b"%auto-ignore\nThis paper has been withdrawn."), Reason.WITHDRAWN),
-        (gzip.compress(b"This submission has been withdrawn by its author"), Reason.WITHDRAWN),
+        (gzip.compress(b"%auto-ignore\nThis paper has been withdrawn.", mtime=0), Reason.WITHDRAWN),
+        (
+            gzip.compress(b"This submission has been withdrawn by its author", mtime=0),
+            Reason.WITHDRAWN,
+        ),
         (pdf("a page"), Reason.PDF_ONLY),
-        (gzip.compress(b"%!PS-Adobe-2.0"), Reason.NO_SOURCE),
-        (gzip.compress(b"<html><body>no</body></html>"), Reason.NO_SOURCE),
+        (gzip.compress(b"%!PS-Adobe-2.0", mtime=0), Reason.NO_SOURCE),
+        (gzip.compress(b"<html><body>no</body></html>", mtime=0), Reason.NO_SOURCE),
         (gzip.compress(tar({"main.tex": PAPER * 99}))[:-40], Reason.BAD_ARCHIVE),
         (tar({}), Reason.EMPTY_DOCUMENT),
         (b"", Reason.EMPTY_DOCUMENT),
