@@ -296,7 +296,7 @@ def test_the_command_classifies_and_evaluates(small: Taxonomy, tmp_path: Path) -
     assert said["held_out"]["count"]["all"] == 84
     shown = CliRunner().invoke(app, command[:-1], catch_exceptions=False).output
     assert "accuracy on test.jsonl" in shown
-    assert "done before" in shown
+    assert "done before" in " ".join(shown.split())  # a long path breaks the line anywhere
 
 
 BLIND = Path(__file__).parent / "blind_prompts.jsonl"
