@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from dsvl_data.sample import Image, Origin, Provenance, Sample, Text
 from dsvl_data.shards.build import ShardSettings, build_shards
@@ -77,3 +79,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def corpus(built: Path, processor: Processor, tmp_path: Path) -> Corpus:
     counter = Counter("tiny bytes", lambda record: count_tokens(record, processor))
     return Corpus([str(built)], counter, tmp_path / "lengths")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums in one order, and no test's threads in another's way."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

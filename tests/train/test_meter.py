@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -35,12 +35,7 @@ Line = dict[str, Any]
 _MIXED = {"text": 1.0, "document_ocr": 1.0}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def _open(folder: Path, corpus: Path, stage: Stage = 2, **changes: Any) -> Trainer:
