@@ -50,7 +50,9 @@ def make_pairs(pages: WebPages, refs: list[DocumentRef]) -> int:
 
 def in_own_browsers(refs: list[DocumentRef]) -> None:
     for ref in refs:
-        browser = Browser()  # with a driver of its own, as a script that runs once a page has
+        browser = Browser(
+            still=True
+        )  # with a driver of its own, as a script that runs once a page has
         pages = WebPages(browser)
         pages.pair(read_page(ref), site_of(ref), VIEW)
         pages.close()
@@ -87,7 +89,7 @@ def main() -> None:
     good: list[DocumentRef] = []
     for number in range(rounds):
         # Playwright runs once in a thread, so ours makes way for the peers in each round.
-        browser = Browser()
+        browser = Browser(still=True)
         pages = WebPages(browser)
         if not number:  # a page that is dropped costs less than a pair
             good = [ref for ref in refs if make_pairs(pages, [ref])]

@@ -113,7 +113,8 @@ class WebCodeConverter:
     def __init__(self, options: Options) -> None:
         self.options = options
         self._counter = token_counter(options.tokenizer)
-        self._browser = Browser(timeout=options.page_seconds)
+        # Scripts need frames to go on.
+        self._browser = Browser(timeout=options.page_seconds, still=not options.scripts)
         self._pages = WebPages(
             self._browser,
             seconds=options.page_seconds,
@@ -186,7 +187,7 @@ def choose_view(options: Options, key: str) -> tuple[str, View]:
 
 PIPELINE = Pipeline(
     name="webcode",
-    version="2",
+    version="3",
     options=Options,
     source=source,
     reader=read_page,

@@ -25,6 +25,27 @@ from dsvl_data.render.pages import Asset
 #: Where a page's own resources live. The name never resolves; requests are answered here.
 ORIGIN = "http://document.invalid/"
 
+#: What Chromium shall not do: Playwright's list, and a frame with a compositor of its own for each
+#: document that a window opens, which is a tenth of a page's time.
+FEATURES_OFF = (
+    "AvoidUnnecessaryBeforeUnloadCheckSync",
+    "DestroyProfileOnBrowserClose",
+    "HttpsUpgrades",
+    "HttpsFirstBalancedModeAutoEnable",
+    "LensOverlay",
+    "MediaRouter",
+    "PaintHolding",
+    "ThirdPartyStoragePartitioning",
+    "AvoidCorsURLLoaderRestartOnRedirect",
+    "TcpPortRandomizationWin",
+    "OptimizationHints",
+    "NetworkTimeServiceQuerying",
+    "AimEnabled",
+    "PreconnectToSearch",
+    "msForceBrowserSignIn",
+    "msEdgeUpdateLaunchServicesPreferredVersion",
+    "RenderDocument",
+)
 _ARGUMENTS = (
     "--disable-gpu",
     "--disable-quic",
@@ -40,6 +61,17 @@ _ARGUMENTS = (
     "--proxy-bypass-list=<-loopback>",
     # WebRTC sends UDP past proxies and host rules.
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
+    # Of a list given twice Chromium takes the last: so Playwright's own names are in this one.
+    "--disable-features=" + ",".join(FEATURES_OFF),
+)
+#: With these a browser draws only what it is told to, one frame at a time.
+_STILL = (
+    "--enable-begin-frame-control",
+    "--run-all-compositor-stages-before-draw",
+    "--disable-checker-imaging",
+    # Playwright's own, and that a picture may show more than the window does.
+    "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,"
+    "availablePointerTypes=4,recordWholeDocument=true,mainFrameClipsContent=false",
 )
 #: A browser that starts on a busy machine needs time, whatever its pages may take.
 _START_SECONDS = 30
@@ -137,11 +169,14 @@ class Browser:
     """A Chromium process, started on first use and again when it has died.
 
     Raises `WorkerBroken` when it cannot be started or dies under a page, so that the engine
-    gives the document another try. `timeout` bounds each single action, in seconds.
+    gives the document another try. `timeout` bounds each single action, in seconds. A `still` one
+    has windows that draw only when told to (`still_page`), if the browser can do that: the headless
+    shell can.
     """
 
-    def __init__(self, *, timeout: float = 30) -> None:
+    def __init__(self, *, timeout: float = 30, still: bool = False) -> None:
         self.timeout = timeout
+        self._still = still
         self.blocked: list[str] = []
         self._playwright: Playwright | None = None
         self._browser: PlaywrightBrowser | None = None
@@ -153,6 +188,11 @@ class Browser:
     def version(self) -> str:
         """Version of the running browser, for provenance."""
         return self._running().version
+
+    @property
+    def still(self) -> bool:
+        """Whether it opens still pages: it was asked for, and there is a browser that can."""
+        return self._still and "shell" in Path(find_browser() or "").name
 
     @property
     def alive(self) -> bool:
@@ -226,6 +266,26 @@ class Browser:
                 with suppress(Exception), self._ended_after(_START_SECONDS):  # it may die just now
                     context.close()
 
+    def still_page(self, page: Page) -> Page:
+        """Open another page in a page's context, which draws only what it is told to.
+
+        Frames come from CDP's `HeadlessExperimental.beginFrame`, and no page's clock but the
+        caller waits for the next one. It ends with its context. Only for a browser that is `still`.
+        """
+        own = page.context.new_cdp_session(page)
+        context = own.send("Target.getTargetInfo")["targetInfo"]["browserContextId"]
+        own.detach()
+        wanted = {
+            "url": "about:blank",
+            "browserContextId": context,
+            "enableBeginFrameControl": True,
+        }
+        session = self._running().new_browser_cdp_session()
+        with page.context.expect_page() as opened:
+            session.send("Target.createTarget", wanted)
+        session.detach()
+        return opened.value
+
     @contextmanager
     def limit(self, seconds: float) -> Iterator[None]:
         """Bound everything inside, printing too, which Playwright itself does not time.
@@ -244,6 +304,25 @@ class Browser:
                 cause = error
         if expired.is_set():
             raise DocumentError(Reason.TIMEOUT, f"rendering took over {seconds:g} s") from cause
+
+    @contextmanager
+    def stalled_after(self, seconds: float, missing: str) -> Iterator[None]:
+        """Bound what takes long only when the browser has got stuck, and then gives no `missing`.
+
+        When the time is up the browser is killed, with all pages it has, and `WorkerBroken` raised,
+        so that the engine gives the document another try.
+        """
+        cause: Exception | None = None
+        with self._ended_after(seconds) as expired:
+            try:
+                yield
+            except Exception as error:
+                if not expired.is_set():
+                    raise
+                cause = error
+        if expired.is_set():
+            detail = f"no {missing} in {seconds:g} s"
+            raise WorkerBroken(Reason.BROWSER_CRASHED, detail) from cause
 
     def close(self) -> None:
         """End the browser."""
@@ -290,7 +369,11 @@ class Browser:
                 self._playwright = sync_playwright().start()
                 self._browser = self._playwright.chromium.launch(
                     executable_path=executable,
-                    args=[*_ARGUMENTS, *(["--no-sandbox"] if os.geteuid() == 0 else [])],
+                    args=[
+                        *_ARGUMENTS,
+                        *(_STILL if self.still else ()),
+                        *(["--no-sandbox"] if os.geteuid() == 0 else []),
+                    ],
                     timeout=max(self.timeout, _START_SECONDS) * 1000,
                 )
                 self._pid, self._driver = _processes_of(self._browser)

@@ -1,6 +1,7 @@
 """The scripts that ask a web page, in its browser, what it is made of.
 
-In: a loaded page. Out: `SURVEY` gives its style sheets and what became of its pictures, `HARVEST`
+In: a loaded page. Out: `SURVEY` gives its style sheets, what became of its pictures, and whether
+anything waits for the first frame that is drawn (`late`), `HARVEST`
 its elements as a tree, with what a printer must know of each, and which selectors match. `REPLACE`
 puts another document in a page's place. The first and the last bring a page to rest: nothing moves
 after them, and nothing has the focus.
@@ -41,7 +42,11 @@ _HALT = """
       svg.pauseAnimations();
       svg.setCurrentTime(0);
     }
-    for (const media of document.querySelectorAll("audio, video")) media.pause();
+    for (const media of document.querySelectorAll("audio, video")) {  // they wait for their film
+      media.removeAttribute("src");
+      for (const source of media.querySelectorAll("source")) source.removeAttribute("src");
+      media.load();
+    }
     window.scrollTo(0, 0);
     const root = document.scrollingElement || document.documentElement;
     return Math.max(root?.scrollHeight ?? 0, window.innerHeight);
@@ -135,6 +140,7 @@ _SURVEY = """
     doctype: document.doctype
       ? [document.doctype.name, document.doctype.publicId, document.doctype.systemId] : null,
     scripted: document.scripts.length,
+    late: document.querySelector("[autofocus], audio, video") !== null,
     text: (document.body?.innerText ?? "").slice(0, 20000).toWellFormed(),
   });
 """

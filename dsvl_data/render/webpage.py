@@ -79,6 +79,8 @@ class Pair:
 class WebPages:
     """Makes pairs in one browser, whose pages it uses again.
 
+    A `still` browser is faster, and takes no pages with `scripts`: they need frames to go on.
+
     `seconds` bounds each document, `settle` the page's own time with `scripts`; `tolerance` is the
     share of pixels that may differ, by more than 16 of 255.
     """
@@ -94,6 +96,8 @@ class WebPages:
         max_characters: int = 30_000,
         min_ink: float = 0.003,
     ) -> None:
+        if scripts and browser.still:
+            raise ValueError("pages with scripts need a browser that is not still")
         self.browser = browser
         self.seconds = seconds
         self.scripts = scripts
@@ -154,7 +158,7 @@ class WebPages:
                 page = stack.enter_context(self.browser.page(javascript=True))
                 page.route("**/*", self._answer)
                 page.add_init_script(frozen(self.settle))
-                first = Window(page)
+                first = Window(page, self.browser)
             return self._proved(first, second, visit, view)
 
     def _proved(self, first: Window, second: Window, visit: Visit, view: View) -> Pair:
@@ -163,6 +167,9 @@ class WebPages:
         if self.scripts:
             self._settle(first.page)
         facts = json.loads(first.page.evaluate(SURVEY, self.scripts))
+        if facts["late"] and first.still:
+            first.draw()
+            facts = json.loads(first.page.evaluate(SURVEY, self.scripts))
         self._judge(facts, visit)
         height = min(facts["height"], view.max_height) if view.whole else view.height
         original = first.shoot(view.width, height)
@@ -308,13 +315,21 @@ class WebPages:
             self.close()
             self._open = ExitStack()
             self._uses = 1
-            page = self._open.enter_context(self.browser.page(javascript=True))
-            page.route("**/*", self._answer)
-            second = page.context.new_page()
-            second.route("**/*", self._answer_cleaned)
-            second.goto(_CLEANED)
-            self._windows = Window(page), Window(second)
+            self._windows = self._new_windows()
         return self._windows
+
+    def _new_windows(self) -> tuple[Window, Window]:
+        page = self._open.enter_context(self.browser.page(javascript=True))
+        still = self.browser.still
+        if still:
+            first, second = (self.browser.still_page(page) for _ in range(2))
+            page.close()
+        else:
+            first, second = page, page.context.new_page()
+        first.route("**/*", self._answer)
+        second.route("**/*", self._answer_cleaned)
+        second.goto(_CLEANED)
+        return Window(first, self.browser, still=still), Window(second, self.browser, still=still)
 
     def _answer(self, route: Route) -> None:
         if self._visit is not None and self.browser.alive:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import base64
 import io
+import re
+import struct
 from functools import cached_property
 from typing import Any
 
@@ -15,10 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from playwright.sync_api import CDPSession, Error, Page
+from playwright.sync_api import TimeoutError as BrowserTimeout
 
 from dsvl_data.read.blank import ink
+from dsvl_data.render.browser import Browser
 from dsvl_data.render.survey import REPLACE
 
+_FRAMES = 20  # that a still window draws until it has a picture, at most
+_STALLED = 8  # seconds: so long no frame takes, on the busiest machine
+_LATE = re.compile("<(?:audio|video)\\b")  # they lay out their buttons with the first frame
 _TOLERANCE = 16  # of 255: less is no difference
 
 
@@ -27,6 +34,12 @@ class Shot:
 
     def __init__(self, data: bytes) -> None:
         self.data = data
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height, as its PNG's header says."""
+        width, height = struct.unpack(">II", self.data[16:24])
+        return width, height
 
     @cached_property
     def pixels(self) -> NDArray[np.uint8]:
@@ -53,12 +66,18 @@ class Shot:
 
 
 class Window:
-    """A page of the browser, with the session that takes its pictures."""
+    """A page of the browser, with the session that takes its pictures.
 
-    def __init__(self, page: Page) -> None:
+    A `still` one (`Browser.still_page`) draws when a picture is taken and at no other time.
+    """
+
+    def __init__(self, page: Page, browser: Browser, *, still: bool = False) -> None:
         self.page = page
+        self.still = still
+        self._browser = browser
         self._session: CDPSession = page.context.new_cdp_session(page)
-        page.mouse.move(-9, -9)  # it lies at the corner of a page, and what is there lights up
+        if not still:  # where nothing moves before the first frame
+            page.mouse.move(-9, -9)  # it lies at the corner of a page, and what is there lights up
 
     def resize(self, width: int, height: int) -> None:
         """Set the window's size, in CSS pixels."""
@@ -77,15 +96,24 @@ class Window:
         whether scripts run, stay: only for documents that have no scripts and no files.
         """
         height: int = self.page.evaluate(REPLACE, html)
+        if self.still and _LATE.search(html):
+            self.draw()
         return height
+
+    def draw(self) -> None:
+        """Let a still page draw, so that what waits for a frame goes on."""
+        self._frame({"format": "jpeg"})  # without a picture Chromium does not always answer
 
     def shoot(self, width: int, height: int) -> Shot:
         """Take a picture of the page's upper left corner; equal pixels give equal bytes."""
         # Playwright's own takes twice as long: it waits for frames, and nothing moves any more.
         # Half the time, and a quarter more bytes.
         wanted: dict[str, Any] = {"format": "png", "optimizeForSpeed": True}
-        if self.page.viewport_size != {"width": width, "height": height}:
-            # What lies beyond the window costs another layout.
+        # What lies beyond the window costs another layout.
+        beyond = self.page.viewport_size != {"width": width, "height": height}
+        if self.still:
+            return self._picture(wanted, width, height, beyond=beyond)
+        if beyond:
             clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
             wanted |= {"clip": clip, "captureBeyondViewport": True}
         for again in (True, True, False):
@@ -98,3 +126,40 @@ class Window:
                     raise
                 self.page.wait_for_timeout(100)
         raise AssertionError("the last try raises or returns")
+
+    def _picture(self, wanted: dict[str, Any], width: int, height: int, *, beyond: bool) -> Shot:
+        """Let a still page draw a frame, of more than its window shows if that is `beyond` it."""
+        if beyond:
+            self._override({"x": 0, "y": 0, "width": width, "height": height, "scale": 1})
+        try:
+            for _ in range(_FRAMES):  # the first one after a change of size may have the old
+                shot = Shot(self._frame(wanted))
+                if shot.size == (width, height):
+                    return shot
+        finally:
+            if beyond:
+                self._override(None)
+        raise BrowserTimeout(f"no picture of {width} x {height} in {_FRAMES} frames")
+
+    def _frame(self, wanted: dict[str, Any]) -> bytes:
+        for _ in range(_FRAMES):  # of a page that has only just opened there may be nothing to see
+            answer = self._begin_frame(wanted)
+            if "screenshotData" in answer:
+                return base64.b64decode(answer["screenshotData"])
+        raise BrowserTimeout(f"no picture in {_FRAMES} frames")
+
+    def _begin_frame(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        # One frame in a thousand never comes; the engine then gives the page another try.
+        with self._browser.stalled_after(_STALLED, "frame"):
+            answer: dict[str, Any] = self._session.send(
+                "HeadlessExperimental.beginFrame", {"screenshot": wanted}
+            )
+        return answer
+
+    def _override(self, part: dict[str, int] | None) -> None:
+        """Have a part of the page drawn, laid out as in the window; None: what it shows."""
+        size: Any = self.page.viewport_size or {}
+        metrics: dict[str, Any] = {**size, "deviceScaleFactor": 1, "mobile": False}
+        if part is not None:
+            metrics["viewport"] = part
+        self._session.send("Emulation.setDeviceMetricsOverride", metrics)

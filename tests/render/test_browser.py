@@ -7,7 +7,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -20,7 +20,7 @@ from dsvl_data.render.pages import Asset
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    made = Browser()
+    made = Browser(still=True)  # the one with most options
     yield made
     made.close()
 
@@ -29,9 +29,10 @@ def own_browsers() -> list[int]:
     """Pids of browser processes below this one, the nearest first."""
     found = []
     for pid in sandbox.descendants(os.getpid()):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if b"chrom" in words[0]:
-            found.append(pid)
+        with suppress(FileNotFoundError):  # it has just ended
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            if b"chrom" in words[0]:
+                found.append(pid)
     return found
 
 
@@ -171,3 +172,11 @@ def _own_address() -> str:
         except OSError:
             return "127.0.0.1"
         return str(probe.getsockname()[0])
+
+
+@pytest.mark.parametrize("option", ["--disable-features=", "--blink-settings="])
+def test_what_playwright_asks_of_chromium_holds(browser: Browser, option: str) -> None:
+    with browser.page():
+        words = Path(f"/proc/{own_browsers()[0]}/cmdline").read_text().split("\0")
+    lists = [set(w.removeprefix(option).split(",")) for w in words if w.startswith(option)]
+    assert set().union(*lists) == lists[-1]  # Chromium reads the last one only

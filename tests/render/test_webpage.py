@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import io
-import time
+import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from dsvl_data.outcome import DocumentError
+from dsvl_data import sandbox
+from dsvl_data.outcome import DocumentError, WorkerBroken
 from dsvl_data.pipeline import DocumentRef
 from dsvl_data.read.sites import site_of
+from dsvl_data.render import window
 from dsvl_data.render.browser import Browser
 from dsvl_data.render.webpage import Pair, Unproved, View, WebPages
 
@@ -36,7 +39,7 @@ def data_url(data: bytes) -> str:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    browser = Browser()
+    browser = Browser(still=True)
     yield browser
     browser.close()
 
@@ -134,6 +137,25 @@ def test_a_page_whose_height_shows_is_proved_by_itself_shortened(make: Make) -> 
     pair = make(html + "<br>x" * 9)
     assert "below" not in pair.source
     assert pair.differing == 0
+
+
+def test_a_whole_page_is_laid_out_as_in_its_window(make: Make) -> None:
+    style = (
+        "body { margin: 0 } .tall { height: 900px; background: blue } p { min-height: 40vh }"
+        "@media (min-height: 900px) { p { color: red } }"
+        "#end { position: fixed; left: 0; bottom: 0; width: 99px; height: 9px; background: lime }"
+    )
+    rest = "<div class=tall></div><div id=end></div><input autofocus value=field>"
+    html = f"{HTML}<style>{style}</style>{TEXT}{rest}"
+    pairs = [make(html, view) for view in (View(360, 740, whole=True), VIEW) * 2]
+    assert pairs[2:] == pairs[:2]
+    picture = Image.open(io.BytesIO(pairs[0].image.data)).convert("RGB")
+    assert picture.height > 1200
+    blue = [y for y in range(picture.height) if picture.getpixel((300, y)) == (0, 0, 255)]
+    assert len(blue) == 900  # down to its end, below the window too
+    lime = [y for y in range(picture.height) if picture.getpixel((90, y)) == (0, 255, 0)]
+    assert lime == list(range(731, 740))
+    assert (255, 0, 0) not in colours(pairs[0])
 
 
 def test_a_page_of_20000_pixels_is_cut(make: Make) -> None:
@@ -242,6 +264,35 @@ def test_a_source_that_does_not_show_the_page_is_not_kept(make: Make) -> None:
     assert 0.9 < caught.value.score < 1
 
 
+@pytest.mark.parametrize("times", range(2))
+def test_a_film_that_is_not_there_is_its_empty_frame(make: Make, times: int) -> None:
+    film = "<video controls src=gone.mp4></video><audio controls><source src=gone.mp3></audio>"
+    assert "<video controls>" in make(HTML + TEXT + film).source
+
+
+def test_pages_with_scripts_need_a_browser_that_draws(browser: Browser) -> None:
+    if not browser.still:
+        pytest.skip("this browser draws by itself")
+    with pytest.raises(ValueError, match="not still"):
+        WebPages(browser, scripts=True)
+
+
+def test_a_browser_that_draws_no_more_is_started_anew(
+    make: Make, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not browser.still:
+        pytest.skip("this browser draws by itself")
+    before = make(HTML + TEXT)
+    for pid in sandbox.descendants(os.getpid()):
+        if b"--type=gpu-process" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(pid, signal.SIGSTOP)
+    monkeypatch.setattr(window, "_STALLED", 1)
+    with pytest.raises(WorkerBroken, match="no frame in 1 s"):
+        make(HTML + TEXT)
+    monkeypatch.undo()
+    assert make(HTML + TEXT) == before
+
+
 def test_old_pages_keep_their_mode_and_encoding(make: Make) -> None:
     style = "<meta charset=gbk><style>.A { color: red; font-size: 60px }</style>"
     pair = make((style + "<p class=a>你好，世界</p>").encode("gbk"))
@@ -321,34 +372,3 @@ def test_what_was_refused_once_is_refused_again(make: Make) -> None:
         assert reason(make, gone.format("")) == "needs_network"
         link = "<link rel=stylesheet href='https://cdn.invalid/b.css'>"
         assert reason(make, HTML + link + TEXT) == "needs_network"
-
-
-def test_with_scripts_the_page_is_what_they_leave(make: Make, browser: Browser) -> None:
-    by = WebPages(browser, seconds=30, scripts=True, settle=1)
-    html = (
-        HTML + TEXT + "<canvas id=c width=90 height=40></canvas><script src=more.js></script>"
-        "<script>const pen = document.getElementById('c').getContext('2d');"
-        "pen.fillStyle = 'red'; pen.fillRect(0, 0, 90, 40);"
-        "setTimeout(() => document.body.append('later'), 900);"
-        "setTimeout(() => document.body.append('never'), 60000);"
-        "document.querySelector('p').textContent = new Date().getFullYear();"
-        "document.body.append('half \\ud800 a character')</script>"
-    )
-    more = {"more.js": b"document.body.append('from a file')"}
-    pair = make(html, files=more, by=by)
-    by.close()
-    for word in ("later", "from a file", "2024", "rgb(255 0 0", "half \ufffd a"):
-        assert word in pair.source
-    assert "half \ufffd a" in pair.text
-    for gone in ("never", "<script", "<canvas"):
-        assert gone not in pair.source
-
-
-def test_a_script_without_end_costs_its_own_page_only(make: Make, browser: Browser) -> None:
-    by = WebPages(browser, seconds=4, scripts=True)
-    started = time.monotonic()
-    assert reason(make, HTML + TEXT + "<script>for (;;) {}</script>", by=by) == "timeout"
-    assert time.monotonic() - started < 25
-    by.seconds = 30
-    assert "Title" in make(HTML + TEXT, by=by).source
-    by.close()
