@@ -71,7 +71,7 @@ _STILL = (
     "--disable-checker-imaging",
     # Playwright's own, and that a picture may show more than the window does.
     "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,"
-    "availablePointerTypes=4,recordWholeDocument=true,mainFrameClipsContent=false",
+    "availablePointerTypes=4,mainFrameClipsContent=false",
 )
 #: A browser that starts on a busy machine needs time, whatever its pages may take.
 _START_SECONDS = 30

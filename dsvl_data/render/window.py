@@ -44,7 +44,8 @@ class Shot:
     @cached_property
     def pixels(self) -> NDArray[np.uint8]:
         """Decoded on first use: shots with equal bytes need not be."""
-        return np.asarray(Pillow.open(io.BytesIO(self.data)).convert("RGB"))
+        picture = Pillow.open(io.BytesIO(self.data))
+        return np.asarray(picture if picture.mode == "RGB" else picture.convert("RGB"))
 
     def ink(self) -> float:
         """The share of it that is no background, of a quarter of its pixels: they tell as much."""
