@@ -138,7 +138,7 @@ class Window:
                 if shot.size == (width, height):
                     return shot
         finally:
-            if beyond:
+            if beyond and self._browser.alive:  # a stalled one has been ended
                 self._override(None)
         raise BrowserTimeout(f"no picture of {width} x {height} in {_FRAMES} frames")
 

@@ -277,20 +277,22 @@ def test_pages_with_scripts_need_a_browser_that_draws(browser: Browser) -> None:
         WebPages(browser, scripts=True)
 
 
+@pytest.mark.parametrize("whole", [False, True])
 def test_a_browser_that_draws_no_more_is_started_anew(
-    make: Make, browser: Browser, monkeypatch: pytest.MonkeyPatch
+    make: Make, browser: Browser, monkeypatch: pytest.MonkeyPatch, whole: bool
 ) -> None:
     if not browser.still:
         pytest.skip("this browser draws by itself")
-    before = make(HTML + TEXT)
+    tall, view = HTML + TEXT + "<p style='height: 900px'>tall", View(640, 480, whole)
+    before = make(tall, view)
     for pid in sandbox.descendants(os.getpid()):
         if b"--type=gpu-process" in Path(f"/proc/{pid}/cmdline").read_bytes():
             os.kill(pid, signal.SIGSTOP)
     monkeypatch.setattr(window, "_STALLED", 1)
     with pytest.raises(WorkerBroken, match="no frame in 1 s"):
-        make(HTML + TEXT)
+        make(tall, view)
     monkeypatch.undo()
-    assert make(HTML + TEXT) == before
+    assert make(tall, view) == before
 
 
 def test_old_pages_keep_their_mode_and_encoding(make: Make) -> None:
