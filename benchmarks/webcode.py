@@ -50,9 +50,8 @@ def make_pairs(pages: WebPages, refs: list[DocumentRef]) -> int:
 
 def in_own_browsers(refs: list[DocumentRef]) -> None:
     for ref in refs:
-        browser = Browser(
-            still=True
-        )  # with a driver of its own, as a script that runs once a page has
+        # With a driver of its own, as a script that runs once a page has.
+        browser = Browser(still=True)
         pages = WebPages(browser)
         pages.pair(read_page(ref), site_of(ref), VIEW)
         pages.close()

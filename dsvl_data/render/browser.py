@@ -27,7 +27,7 @@ ORIGIN = "http://document.invalid/"
 
 #: What Chromium shall not do: Playwright's list, and a frame with a compositor of its own for each
 #: document that a window opens, which is a tenth of a page's time.
-FEATURES_OFF = (
+_FEATURES_OFF = (
     "AvoidUnnecessaryBeforeUnloadCheckSync",
     "DestroyProfileOnBrowserClose",
     "HttpsUpgrades",
@@ -62,7 +62,7 @@ _ARGUMENTS = (
     # WebRTC sends UDP past proxies and host rules.
     "--force-webrtc-ip-handling-policy=disable_non_proxied_udp",
     # Of a list given twice Chromium takes the last: so Playwright's own names are in this one.
-    "--disable-features=" + ",".join(FEATURES_OFF),
+    "--disable-features=" + ",".join(_FEATURES_OFF),
 )
 #: With these a browser draws only what it is told to, one frame at a time.
 _STILL = (
@@ -269,8 +269,8 @@ class Browser:
     def still_page(self, page: Page) -> Page:
         """Open another page in a page's context, which draws only what it is told to.
 
-        Frames come from CDP's `HeadlessExperimental.beginFrame`, and no page's clock but the
-        caller waits for the next one. It ends with its context. Only for a browser that is `still`.
+        Its frames are those that the caller asks for (CDP's `HeadlessExperimental.beginFrame`). It
+        ends with its context. Only for a browser that is `still`.
         """
         own = page.context.new_cdp_session(page)
         context = own.send("Target.getTargetInfo")["targetInfo"]["browserContextId"]
@@ -294,16 +294,9 @@ class Browser:
         (`TIMEOUT`) raised.
         """
         self._running()
-        cause: Exception | None = None
-        with self._ended_after(seconds) as expired:
-            try:
-                yield
-            except Exception as error:
-                if not expired.is_set():
-                    raise
-                cause = error
-        if expired.is_set():
-            raise DocumentError(Reason.TIMEOUT, f"rendering took over {seconds:g} s") from cause
+        detail = f"rendering took over {seconds:g} s"
+        with self._raising_after(seconds, DocumentError(Reason.TIMEOUT, detail)):
+            yield
 
     @contextmanager
     def stalled_after(self, seconds: float, missing: str) -> Iterator[None]:
@@ -312,6 +305,20 @@ class Browser:
         When the time is up the browser is killed, with all pages it has, and `WorkerBroken` raised,
         so that the engine gives the document another try.
         """
+        detail = f"no {missing} in {seconds:g} s"
+        with self._raising_after(seconds, WorkerBroken(Reason.BROWSER_CRASHED, detail)):
+            yield
+
+    def close(self) -> None:
+        """End the browser."""
+        if self._browser is not None and self.alive:
+            with suppress(Exception), self._ended_after(_START_SECONDS):  # it may die just now
+                self._browser.close()
+        self._forget()
+
+    @contextmanager
+    def _raising_after(self, seconds: float, late: Exception) -> Iterator[None]:
+        """Kill the browser when what is inside takes too long, and then raise `late`."""
         cause: Exception | None = None
         with self._ended_after(seconds) as expired:
             try:
@@ -321,15 +328,7 @@ class Browser:
                     raise
                 cause = error
         if expired.is_set():
-            detail = f"no {missing} in {seconds:g} s"
-            raise WorkerBroken(Reason.BROWSER_CRASHED, detail) from cause
-
-    def close(self) -> None:
-        """End the browser."""
-        if self._browser is not None and self.alive:
-            with suppress(Exception), self._ended_after(_START_SECONDS):  # it may die just now
-                self._browser.close()
-        self._forget()
+            raise late from cause
 
     @contextmanager
     def _ended_after(self, seconds: float) -> Iterator[threading.Event]:

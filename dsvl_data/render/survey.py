@@ -1,9 +1,9 @@
 """The scripts that ask a web page, in its browser, what it is made of.
 
 In: a loaded page. Out: `SURVEY` gives its style sheets, what became of its pictures, and whether
-anything waits for the first frame that is drawn (`late`), `HARVEST`
-its elements as a tree, with what a printer must know of each, and which selectors match. `REPLACE`
-puts another document in a page's place. The first and the last bring a page to rest: nothing moves
+anything waits for the first frame that is drawn (`late`), `HARVEST` its elements as a tree, with
+what a printer must know of each, and which selectors match. `REPLACE` puts another document in a
+page's place. The first and the last bring a page to rest: nothing moves
 after them, and nothing has the focus.
 """
 
@@ -42,7 +42,8 @@ _HALT = """
       svg.pauseAnimations();
       svg.setCurrentTime(0);
     }
-    for (const media of document.querySelectorAll("audio, video")) {  // they wait for their film
+    for (const media of document.querySelectorAll("audio, video")) {
+      // Without an address they do not show, for a time by chance, that they wait for their film.
       media.removeAttribute("src");
       for (const source of media.querySelectorAll("source")) source.removeAttribute("src");
       media.load();
